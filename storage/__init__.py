@@ -1,0 +1,1 @@
+"""What must survive a process: tables, and one file of queries per aggregate. SQL appears only here."""

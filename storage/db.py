@@ -1,0 +1,214 @@
+"""The engine and its short transactions.
+
+A transaction is never open across network I/O, a sleep or a queue: with greenlets one SQLite writer that
+yields would stop its whole worker. `in_transaction()` lets the outbound side check that at run time.
+
+A database that does not answer is `Unavailable` to everybody above, soon: see patience.py and breaker.py.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, Executable, Row, event, text
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from errors import Unavailable
+from storage.breaker import Breaker, Busy
+from storage.conflicts import is_lock_conflict
+from storage.engine import ALONE, make_engine
+from storage.patience import seconds_left, within
+from storage.statements import Change
+
+T = TypeVar("T")
+
+LOOK_SECONDS = 1.0
+"""How long a look for a database that is away may take."""
+GLANCE_SECONDS = 0.02
+"""The same for SQLite, whose waiting others feel."""
+CONFLICT_SECONDS = 6.0
+"""How long a change is tried again after lock conflicts, or while others are served."""
+_open = threading.local()
+
+
+def now_ms() -> int:
+    """Unix milliseconds by this machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def in_transaction() -> bool:
+    """Whether this thread (or greenlet) has a transaction open."""
+    return bool(getattr(_open, "depth", 0))
+
+
+class Database:
+    """One engine, and the ways to use it: `once()` for a change of one statement, `transact()` for one of
+    several, or `write()` where nothing competes, and `read()`."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = make_engine(url)
+        self.dialect = self.engine.dialect.name
+        self.tells = self.engine.dialect.update_returning
+        """Whether an UPDATE can tell of the rows it changed; MariaDB's cannot."""
+        self._alone = self.engine.execution_options(**{ALONE: True})
+        self._writing = self._reading = Breaker("write", lambda: self._look(self.engine))
+        if self.dialect == "sqlite":
+            # a file that is locked or full can still be read; a server is there or is not
+            self._reading = Breaker("read", lambda: self._look(self._alone))
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that is committed at the end of the block, or rolled back if it raises.
+
+        `Unavailable` when the database does not answer, or cannot store anything.
+        """
+        with (
+            self._writing.passing(),
+            _counted(),
+            Session(self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def transact(self, step: Callable[[Session], T]) -> T:
+        """A write transaction around `step`, made again when the database asks for it; returns its result.
+
+        `step` may be called several times and must do nothing outside its session.
+        """
+
+        def attempt() -> T:
+            with self.write() as session:
+                return step(session)
+
+        return self._despite_conflicts(attempt)
+
+    def once(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
+        """Executes and commits one statement; returns how many rows it changed.
+
+        A third of a transaction's round trips. `Unavailable` as `write`.
+        """
+
+        def attempt() -> int:
+            with self._writing.passing(), _counted(), self._alone.connect() as connection:
+                return connection.execute(statement, values).rowcount
+
+        return self._despite_conflicts(attempt)
+
+    def tell(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """Executes and commits one statement that tells of the rows it changed, where `tells`. As `once`."""
+
+        def attempt() -> Sequence[Row[Any]]:
+            with self._writing.passing(), _counted(), self._alone.connect() as connection:
+                return connection.execute(statement, values).all()
+
+        return self._despite_conflicts(attempt)
+
+    def change(self, change: Change, values: Mapping[str, Any]) -> Row[Any] | None:
+        """Makes and commits the change; what it tells of its row, None when there was none. As `once`."""
+
+        def attempt() -> Row[Any] | None:
+            with self._writing.passing(), _counted(), self._alone.connect() as connection:
+                return change.on(connection, values)
+
+        if self.tells:
+            return self._despite_conflicts(attempt)
+        return self.transact(lambda session: change.on(session.connection(), values))
+
+    def _despite_conflicts(self, attempt: Callable[[], T]) -> T:
+        deadline = time.monotonic() + seconds_left(CONFLICT_SECONDS)
+        while True:
+            try:
+                return attempt()
+            except Unavailable as problem:
+                again = isinstance(problem, Busy) or is_lock_conflict(problem)
+                if not again or time.monotonic() >= deadline:
+                    raise
+            # those who got into each other's way shall not come back together
+            time.sleep(random.uniform(0.002, 0.05))  # noqa: S311 - no secret
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Statements that only look, each at what is committed by then. `Unavailable` as `write`."""
+        with self._reading.passing(), _counted(), Session(self._alone, expire_on_commit=False) as session:
+            yield session
+
+    def ask(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """The rows of one statement that only looks. `Unavailable` as `write`."""
+        with self._reading.passing(), _counted(), self._alone.connect() as connection:
+            return connection.execute(statement, values).all()
+
+    def first(self, kind: Callable[..., T], statement: Executable, values: Mapping[str, Any]) -> T | None:
+        """The first row of a statement over a whole table, as an object that no session looks after."""
+        for row in self.ask(statement, values):
+            return kind(**row._mapping)
+        return None
+
+    def ping(self) -> None:
+        """Raises `Unavailable` when the database does not answer."""
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
+
+    def touch(self) -> None:
+        """Raises `Unavailable` when nothing could be written now: a locked SQLite still has readers."""
+        with self.write() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Ends every connection; whoever asks from now on gets `Unavailable`."""
+        self._writing.close()
+        self._reading.close()
+        # what is in use this moment ends when it is given back
+        event.listen(self.engine.pool, "checkin", lambda _connection, record: record.invalidate())
+        self.engine.dispose()
+
+    def _look(self, engine: Engine) -> None:
+        patience = GLANCE_SECONDS if self.dialect == "sqlite" else LOOK_SECONDS
+        with within(patience), engine.begin() as connection:
+            connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    _open.depth = getattr(_open, "depth", 0) + 1
+    try:
+        yield
+    finally:
+        _open.depth -= 1
+
+
+def promptly(step: Callable[[], T], seconds: float, busy_seconds: float) -> T:
+    """What `step` returns in `seconds`; in `busy_seconds` while the database serves others. `Unavailable`."""
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            with within(seconds):
+                return step()
+        except Busy:
+            if time.monotonic() >= deadline:
+                raise
+
+
+def patiently(write: Callable[[], T], seconds: float) -> T:
+    """What `write` returns, tried again while the database is away: for what is lost if it is not recorded.
+
+    `Unavailable` after `seconds`. It may be done twice, when the database was lost in its commit.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return write()
+        except Unavailable:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(0.5)
+
+
+def changed(result: object) -> int:
+    """How many rows a statement changed."""
+    return result.rowcount if isinstance(result, CursorResult) else 0

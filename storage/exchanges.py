@@ -1,0 +1,318 @@
+"""Exchanges: the claim that makes a message ours, and every later change of its state.
+
+Each function is one short transaction. Changes are conditional updates whose row count says who won, so
+that two processes with the same message, or a process that lost its lease, cannot both go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import takewhile
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Integer, bindparam, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from handler.message import MANUAL, InboundMessage, Media, Reply
+from storage.db import Database, changed, now_ms
+from storage.exchange_rows import (
+    BY_STATUS,
+    ERASED,
+    UNFINISHED,
+    WITHHELD,
+    Claim,
+    Given,
+    Note,
+    Timing,
+    Wanted,
+    answered,
+    claimed,
+    digest,
+    exchange_of,
+    is_said,
+)
+from storage.jobs import enqueue, late_key
+from storage.library import count_hit
+from storage.models import DialogueSession, Exchange, Message
+from storage.standing import LOOK, NOWHERE, Standing, standing_of
+from storage.statements import Change, added, is_one_of, table
+from storage.together import Together
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+CLAIM_TRIES = 5
+# The statements of every message, built once: to build one costs more than to have it executed.
+EXCHANGES, MESSAGES, SESSIONS = (table(each) for each in (Exchange, Message, DialogueSession))
+_held = update(EXCHANGES).where(
+    EXCHANGES.c.id == bindparam("held"),
+    EXCHANGES.c.owner == bindparam("holder"),
+    is_one_of(EXCHANGES.c.status, UNFINISHED),
+)
+_note = _held.values(
+    status=case((bindparam("calls", type_=Integer) > 0, "running"), else_=EXCHANGES.c.status),
+    coze_calls=EXCHANGES.c.coze_calls + bindparam("calls", type_=Integer),
+    **{
+        name: func.coalesce(bindparam(given, type_=EXCHANGES.c[name].type), EXCHANGES.c[name])
+        for name, given in {"conversation_id": "conversation", "chat_id": "chat", "logid": "log"}.items()
+    },
+)
+_same_message = (
+    EXCHANGES.c.platform == bindparam("on_platform"),
+    EXCHANGES.c.account == bindparam("of_account"),
+    EXCHANGES.c.dedupe_key == bindparam("key"),
+)
+_join = Change(
+    update(EXCHANGES).where(*_same_message).values(attempts=EXCHANGES.c.attempts + 1),
+    _same_message,
+    EXCHANGES,
+)
+_answer = Change(_held, [EXCHANGES.c.id == bindparam("held")], EXCHANGES.c.session_id, EXCHANGES.c.later)
+_add_exchange, _add_dialogue, _add_line = insert(EXCHANGES), insert(SESSIONS), insert(MESSAGES)
+_find_dialogue = select(SESSIONS.c.id).where(
+    *(SESSIONS.c[each] == bindparam(each) for each in ("platform", "account", "user_id", "session_key"))
+)
+_row = select(EXCHANGES).where(EXCHANGES.c.id == bindparam("number"))
+_count_ahead = select(func.count()).where(
+    EXCHANGES.c.session_id == bindparam("dialogue"),
+    EXCHANGES.c.id < bindparam("before"),
+    is_one_of(EXCHANGES.c.status, UNFINISHED),
+)
+
+
+class Exchanges:
+    """The exchange log's writing side."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        if db.dialect == "postgresql":
+            from storage.exchange_sets import ExchangeSets  # with a dialect that others have no use for
+
+            sets = ExchangeSets(db)
+            self._claims = Together(self._claim, sets.claim)
+            self._notes = Together(self._jot, sets.note)
+            self._answers = Together(self._answer, sets.answer)
+        else:
+            self._claims = Together(self._claim, self._in_turn(self._take))
+            self._notes = Together(self._jot, self._in_turn(_jot))
+            self._answers = Together(self._answer, self._in_turn(self._record))
+        self._standings = Together(lambda number: self._stand([number])[0], self._stand)
+
+    def claim(self, message: InboundMessage, owner: str, lease_ms: int) -> Claim:
+        """Inserts the exchange, or joins the one that another delivery of this message inserted.
+
+        `lease_ms` is how long `owner` is believed alive without a sign of life. Raises `Unavailable` when the
+        database does not answer.
+        """
+        return self._claims(Wanted(message, owner, lease_ms))
+
+    def _claim(self, wanted: Wanted) -> Claim:
+        for tries_left in reversed(range(CLAIM_TRIES)):
+            if (joined := self.db.change(_join, _same(wanted))) is not None:
+                return Claim(exchange_of(joined), won=False, attempt=joined.attempts)
+            try:
+                return self.db.transact(lambda session: self._insert(session, wanted))
+            except IntegrityError:
+                # another delivery inserted between our look and our insert: look again
+                if not tries_left:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _take(self, session: Session, wanted: Wanted) -> Claim:
+        if (joined := _join.on(session.connection(), _same(wanted))) is not None:
+            return Claim(exchange_of(joined), won=False, attempt=joined.attempts)
+        return self._insert(session, wanted)
+
+    def _insert(self, session: Session, wanted: Wanted) -> Claim:
+        connection, now, message = session.connection(), now_ms(), wanted.message
+        values = {"session_id": find_or_add_dialogue(connection, message, now), **claimed(wanted, now)}
+        number = added(connection, _add_exchange, values)
+        if message.kind != "leave":
+            _say(connection, values["session_id"], number, "user", message.text, now)
+        return Claim(Exchange(id=number, **values), won=True, attempt=1)
+
+    def standing(self, exchange: Exchange) -> Standing:
+        """Where the exchange's dialogue stands now."""
+        return self._standings(exchange.id)
+
+    def _stand(self, numbers: Sequence[int]) -> list[Standing]:
+        found = {row.number: standing_of(row) for row in self.db.ask(LOOK, {"numbers": numbers})}
+        return [found.get(each, NOWHERE) for each in numbers]
+
+    def ahead(self, exchange: Exchange) -> int:
+        """How many earlier messages of the same dialogue have no answer yet.
+
+        Coze runs one chat per conversation (code 4016 otherwise), and answers should come in order. One whose
+        process died counts too: another process takes it over within a lease, and it keeps its place.
+        """
+        ((earlier,),) = self.db.ask(_count_ahead, {"dialogue": exchange.session_id, "before": exchange.id})
+        return int(earlier)
+
+    def call_begins(self, exchange_id: int, owner: str) -> bool:
+        """Counts a call to Coze; False when the exchange is no longer ours."""
+        return self._notes(Note(exchange_id, owner, calls=1))
+
+    def call_refused(self, exchange_id: int, owner: str) -> bool:
+        """Takes back one counted call that began nothing."""
+        return self._notes(Note(exchange_id, owner, calls=-1))
+
+    def named(self, exchange_id: int, owner: str, conversation_id: str, chat_id: str, logid: str) -> bool:
+        """Keeps Coze's ids the moment they are known, so that whoever takes over can resume."""
+        ids = conversation_id or None, chat_id or None, logid or None
+        return self._notes(Note(exchange_id, owner, 0, *ids))
+
+    def _jot(self, note: Note) -> bool:
+        return self.db.once(_note, _noted(note)) > 0
+
+    def understood(self, exchange_id: int, owner: str, text: str, media: Sequence[Media]) -> bool:
+        """Keeps what became of the media: a recording's words, and under which ids Coze has the files."""
+
+        def record(session: Session) -> bool:
+            values = {"question": text, "media": [asdict(each) for each in media]}
+            won = changed(
+                session.connection().execute(_held, {**values, "held": exchange_id, "holder": owner})
+            )
+            if won:
+                said = update(Message).where(Message.exchange_id == exchange_id, Message.role == "user")
+                session.execute(said.values(text=text))
+            return bool(won)
+
+        return self.db.transact(record)
+
+    def answer(self, exchange_id: int, owner: str, reply: Reply, timing: Timing) -> bool:
+        """Makes the reply final and adds it to the transcript; False when we lost the exchange."""
+        return self._answers(Given(exchange_id, owner, reply, timing))
+
+    def _answer(self, given: Given) -> bool:
+        return self.db.transact(lambda session: self._record(session, given))
+
+    def _record(self, session: Session, given: Given) -> bool:
+        connection, now, (number, owner, reply, timing) = session.connection(), now_ms(), given
+        mine = {"held": number, "holder": owner}
+        if (row := _answer.on(connection, answered(reply, timing, now) | mine)) is None:
+            return False
+        if is_said(reply):
+            _say(connection, row.session_id, number, "assistant", reply.text, now)
+        if row.later is not None:
+            enqueue(session, row.later, late_key(number), exchange_id=number)
+        if reply.library_id is not None:
+            count_hit(session, reply.library_id, now)
+        return True
+
+    def get(self, exchange_id: int) -> Exchange | None:
+        """The row as it is now."""
+        return self.db.first(Exchange, _row, {"number": exchange_id})
+
+    def find(self, platform: str, account: str, dedupe_key: str) -> Exchange | None:
+        """The exchange of a message that came before; looking for it is no delivery of it."""
+        with self.db.read() as session:
+            return session.scalars(
+                select(Exchange).filter_by(platform=platform, account=account, dedupe_key=digest(dedupe_key))
+            ).first()
+
+    def is_followed(self, exchange: Exchange, within_ms: int) -> bool:
+        """Whether another text message of the dialogue was claimed at most `within_ms` after this one."""
+        with self.db.read() as session:
+            later = session.scalar(
+                select(Exchange.id)
+                .where(
+                    Exchange.session_id == exchange.session_id,
+                    Exchange.id > exchange.id,
+                    Exchange.kind == "text",
+                    Exchange.created_ms <= exchange.created_ms + within_ms,
+                )
+                .limit(1)
+            )
+        return later is not None
+
+    def merged_into(self, exchange: Exchange, limit: int = 20) -> list[str]:
+        """The questions right before this one that were left to it, oldest first."""
+        with self.db.read() as session:
+            before = session.execute(
+                select(Exchange.source, Exchange.question)
+                .where(Exchange.session_id == exchange.session_id, Exchange.id < exchange.id)
+                .order_by(Exchange.id.desc())
+                .limit(limit)
+            ).all()
+        return [row.question for row in takewhile(lambda row: row.source == "merged", before)][::-1]
+
+    def waiting_before(self, exchange: Exchange, since_ms: int) -> Exchange | None:
+        """The same user's newest earlier exchange since `since_ms` whose answer has not reached them.
+
+        One that was given up counts: its way was closed, not the customer's interest in it.
+        """
+        with self.db.read() as session:
+            return session.scalars(
+                select(Exchange)
+                .where(
+                    Exchange.session_id == exchange.session_id,
+                    Exchange.id < exchange.id,
+                    Exchange.created_ms >= since_ms,
+                    Exchange.status.in_((*UNFINISHED, "answered", "undelivered")),
+                    Exchange.kind != "leave",
+                    func.coalesce(Exchange.delivery_error, "").not_in((ERASED, WITHHELD)),
+                    func.coalesce(Exchange.source, "").not_in(tuple(MANUAL)),
+                )
+                .order_by(Exchange.id.desc())
+                .limit(1)
+            ).first()
+
+    def unfinished(self) -> int:
+        """How many exchanges have no answer yet; for readiness and metrics."""
+        with self.db.read() as session:
+            return (
+                session.scalar(
+                    select(func.count())
+                    .select_from(Exchange)
+                    .with_hint(Exchange, *BY_STATUS)
+                    .where(Exchange.status.in_(UNFINISHED))
+                )
+                or 0
+            )
+
+    def _in_turn(self, step: Callable[[Session, T], R]) -> Callable[[Sequence[T]], Sequence[R]]:
+        """The steps of several exchanges in one transaction."""
+        return lambda items: self.db.transact(lambda session: [step(session, each) for each in items])
+
+
+def _jot(session: Session, note: Note) -> bool:
+    return changed(session.connection().execute(_note, _noted(note))) > 0
+
+
+def _noted(note: Note) -> dict[str, Any]:
+    return {
+        "held": note.exchange_id,
+        "holder": note.owner,
+        "calls": note.calls,
+        "conversation": note.conversation_id,
+        "chat": note.chat_id,
+        "log": note.logid,
+    }
+
+
+def _same(wanted: Wanted) -> dict[str, str]:
+    message = wanted.message
+    key = digest(message.dedupe_key)
+    return {"on_platform": message.platform, "of_account": message.account, "key": key}
+
+
+def find_or_add_dialogue(connection: Connection, message: InboundMessage, now: int) -> int:
+    """The number of the dialogue's row, made on its first message. May raise IntegrityError when two make it
+    at once."""
+    who = {
+        "platform": message.platform,
+        "account": message.account,
+        "user_id": message.user,
+        "session_key": message.dialogue,
+    }
+    found = connection.execute(_find_dialogue, who).scalar()
+    if found is not None:
+        return int(found)
+    return added(connection, _add_dialogue, {**who, "created_ms": now, "updated_ms": now})
+
+
+def _say(connection: Connection, dialogue: int, exchange: int, role: str, text: str, now: int) -> None:
+    line = {"session_id": dialogue, "exchange_id": exchange, "role": role, "text": text, "created_ms": now}
+    connection.execute(_add_line, line)

@@ -1,0 +1,22 @@
+"""MariaDB's driver with the limits of the thread: pymysql has one for each read, and the same for all."""
+
+from __future__ import annotations
+
+from pymysql.connections import Connection
+
+from storage.patience import seconds_left
+
+
+class MariaConnection(Connection):
+    """A connection whose reads share the time there is; pymysql looks at this attribute before each."""
+
+    _longest = 10.0
+
+    @property
+    def _read_timeout(self) -> float:
+        # zero would mean a socket that does not wait at all
+        return max(0.001, seconds_left(self._longest))
+
+    @_read_timeout.setter
+    def _read_timeout(self, seconds: float | None) -> None:
+        self._longest = seconds or self._longest

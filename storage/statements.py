@@ -1,0 +1,52 @@
+"""Statements that are built once and executed for every message: building costs more than executing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Connection, Insert, Row, Table, Update, literal_column, select
+
+from storage.columns import Base
+
+
+def table(kind: type[Base]) -> Table:
+    """The table of a mapped class."""
+    return cast("Table", kind.__table__)
+
+
+def is_one_of(column: ColumnElement[str], words: Iterable[str]) -> ColumnElement[bool]:
+    """`column IN (…)` for words of ours, written out: SQLAlchemy renders a bound list each time anew."""
+    return column.in_([literal_column(f"'{word}'") for word in words])
+
+
+class Change:
+    """An update of one row that tells about it afterwards.
+
+    `found` are the conditions, with the update's own parameters, that find the row when it has been changed.
+    """
+
+    def __init__(self, statement: Update, found: Iterable[ColumnElement[bool]], *columns: Any) -> None:
+        self._silent = statement
+        self._telling = statement.returning(*columns)
+        self._look = select(*columns).where(*found)
+
+    def on(self, connection: Connection, values: Mapping[str, Any]) -> Row[Any] | None:
+        """What the columns say now; None when no row was changed."""
+        if tells(connection):
+            return connection.execute(self._telling, values).one_or_none()
+        # in a transaction: the row is locked, and what is read is what was written
+        if not connection.execute(self._silent, values).rowcount:
+            return None
+        return connection.execute(self._look, values).one()
+
+
+def tells(connection: Connection) -> bool:
+    """Whether an UPDATE can return rows here; MariaDB's cannot."""
+    return connection.dialect.update_returning
+
+
+def added(connection: Connection, statement: Insert, values: Mapping[str, Any]) -> int:
+    """Inserts a row; returns its number."""
+    key = connection.execute(statement, values).inserted_primary_key
+    return int(key[0]) if key else 0

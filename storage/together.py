@@ -1,0 +1,144 @@
+"""Calls of one kind that come at the same time, carried out as one.
+
+A transaction costs about the same for one exchange as for ten: the round trips, the commit, and on SQLite the
+wait for the disk. So who comes while others are at work waits, and all who wait are served together next.
+Nobody waits for company: a call that comes when nobody is at work is carried out at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from errors import Unavailable
+from storage.breaker import Busy
+from storage.patience import seconds_left, within
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MOST = 50
+"""Calls in one transaction: what it locks, others wait for."""
+LONGEST_SECONDS = 10.0
+"""How long a call without a limit of its own waits for its turn and its result."""
+
+
+class _Seat(Generic[Item, Result]):
+    """One call that waits."""
+
+    __slots__ = ("_called", "item", "problem", "result", "until")
+
+    def __init__(self, item: Item, seconds: float) -> None:
+        self.item = item
+        self.until = time.monotonic() + seconds
+        """When the caller's patience ends."""
+        self.result: Result | None = None
+        """None: to be carried out alone."""
+        self.problem: Unavailable | None = None
+        # a bare lock as a bell that rings once: the cheapest way to wait there is
+        self._called = threading.Lock()
+        self._called.acquire()
+
+    def wait(self) -> bool:
+        """Whether the call was served in time."""
+        return self._called.acquire(timeout=max(0.0, self.until - time.monotonic()))
+
+    def call(self, result: Result | None = None, problem: Unavailable | None = None) -> None:
+        """Ends the wait; a second time does nothing."""
+        if self._called.locked():
+            self.result, self.problem = result, problem
+            self._called.release()
+
+
+class Together(Generic[Item, Result]):
+    """Joins concurrent calls into calls of `all_at_once`.
+
+    `all_at_once` carries out the items, in the order they came, in one transaction; it returns a result for
+    each, or None for one that needs `alone`. When it raises nothing may have happened: then each goes on
+    alone, unless the database is away, which concerns everybody.
+    """
+
+    def __init__(
+        self,
+        alone: Callable[[Item], Result],
+        all_at_once: Callable[[Sequence[Item]], Sequence[Result | None]],
+    ) -> None:
+        self._alone = alone
+        self._all_at_once = all_at_once
+        self._lock = threading.Lock()
+        self._at_work = False
+        self._waiting: list[_Seat[Item, Result]] = []
+
+    def __call__(self, item: Item) -> Result:
+        """The item's result, in the time that the caller's `within` leaves. Raises as `alone` does.
+
+        `Busy` when that time ends first; then the item is either not begun, or carried out unseen.
+        """
+        seat: _Seat[Item, Result] = _Seat(item, seconds_left(LONGEST_SECONDS))
+        with self._lock:
+            self._waiting.append(seat)
+            begin, self._at_work = not self._at_work, True
+        if begin:
+            self._begin()
+        if not seat.wait():
+            with self._lock:
+                if seat in self._waiting:
+                    self._waiting.remove(seat)
+            raise Busy("the database is busy")
+        if seat.problem is not None:
+            raise type(seat.problem)(seat.problem.message) from seat.problem
+        return self._alone(item) if seat.result is None else seat.result
+
+    def _begin(self) -> None:
+        # in a thread of its own: no caller works for others beyond its own time
+        try:
+            threading.Thread(target=self._serve, name="together", daemon=True).start()
+        except RuntimeError:
+            # no thread can be had
+            self._everybody_alone()
+
+    def _serve(self) -> None:
+        seats: Sequence[_Seat[Item, Result]] = ()
+        try:
+            while seats := self._next():
+                self._carry_out(seats)
+        except BaseException:
+            # whatever ends this thread, nobody may wait for it
+            log.exception("nobody serves the others any more")
+            for seat in seats:
+                seat.call()
+            self._everybody_alone()
+
+    def _next(self) -> Sequence[_Seat[Item, Result]]:
+        # whoever is on the way here may come along
+        time.sleep(0)
+        with self._lock:
+            taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            self._at_work = bool(taken)
+        return taken
+
+    def _everybody_alone(self) -> None:
+        with self._lock:
+            left, self._waiting, self._at_work = self._waiting, [], False
+        for seat in left:
+            seat.call()
+
+    def _carry_out(self, seats: Sequence[_Seat[Item, Result]]) -> None:
+        results: Sequence[Result | None] = [None] * len(seats)
+        problem: Unavailable | None = None
+        try:
+            with within(max(seat.until for seat in seats) - time.monotonic()):
+                results = self._all_at_once([seat.item for seat in seats])
+        except Unavailable as away:
+            problem = away
+        except Exception as error:
+            # one item's fault: alone, it meets whose it is. A database's own words may quote the others' rows
+            why = {"items": len(seats), "why": type(error).__name__}
+            log.warning("what failed together is tried alone", extra=why)
+        for seat, result in zip(seats, results, strict=True):
+            seat.call(result, problem)
