@@ -1,0 +1,149 @@
+"""Streams of a chat or a workflow run: bytes off the wire, typed events out, the connection always closed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+from coze.calls import Opened
+from coze.errors import CozeError, Malformed, TooLarge, Truncated
+from coze.protocol import ChatEvent, Done, Ended, Failed, Named, chat_event, chat_of, mapping
+from coze.sse import Event
+from coze.workflows import WorkflowRun
+
+Refused = Callable[[CozeError], None]
+
+
+class _Stream:
+    """What both kinds share: reading, hurrying, closing. Iterate once."""
+
+    def __init__(self, opened: Opened, refused: Refused) -> None:
+        self.logid = opened.incoming.logid
+        """Coze's id of this request; may be empty."""
+        self.malformed = 0
+        """Records that could not be read and were passed over."""
+        self.unknown: Counter[str] = Counter()
+        """Records with names we do not know, by name."""
+        self._opened = opened
+        self._incoming = opened.incoming
+        self._refused = refused
+        self._decoder = opened.decoder
+        self._known = False
+        self._complete = False
+
+    def hurry(self, seconds: float) -> None:
+        """Allows the rest at most this long; never more than the deadline did."""
+        sooner = time.monotonic() + seconds
+        deadline = self._incoming.deadline
+        self._incoming.deadline = sooner if deadline is None else min(deadline, sooner)
+
+    def until(self, deadline: float) -> None:
+        """Allows the rest until this moment (`time.monotonic()`), which may be later than before."""
+        self._incoming.deadline = deadline
+
+    def close(self) -> None:
+        """Gives the connection back if the stream is complete, else cuts it. The chat itself goes on."""
+        if self._complete:
+            self._incoming.drain()
+        self._incoming.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _records(self) -> Iterator[Event]:
+        decoder, read = self._decoder, self._incoming.read
+        try:
+            yield from self._opened.first
+            while piece := read():
+                yield from decoder.feed(piece)
+            yield from decoder.end()
+        except TooLarge as error:
+            error.logid = self.logid
+            raise
+
+    def _broken_off(self) -> CozeError:
+        if self._incoming.content_type != "text/event-stream" and not self._known:
+            return Malformed(
+                f"no stream but {self._incoming.content_type or 'something unnamed'}", logid=self.logid
+            )
+        return Truncated("the stream ended before the answer did", logid=self.logid)
+
+
+class ChatStream(_Stream):
+    """A chat's events. Raises `Truncated` when the stream ends without saying so.
+
+    Where Coze sent one JSON document instead of a stream, its chat is the only event and its failure is
+    raised.
+    """
+
+    def __iter__(self) -> Iterator[ChatEvent]:
+        if self._opened.document is not None:
+            yield from self._from_document()
+            return
+        over = False
+        for record in self._records():
+            try:
+                event = chat_event(record, self.logid)
+            except Malformed:
+                self.malformed += 1
+                continue
+            except LookupError as name:
+                self.unknown[str(name.args[0])[:64]] += 1
+                continue
+            if event is None:
+                continue
+            self._known = True
+            if isinstance(event, Failed):
+                self._refused(event.error)
+            over = over or isinstance(event, Ended | Failed | Done)
+            self._complete = isinstance(event, Done)
+            yield event
+            if self._complete:
+                return
+        if not over:
+            raise self._broken_off()
+        self._complete = True
+
+    def _from_document(self) -> Iterator[ChatEvent]:
+        chat = chat_of(mapping(mapping(self._opened.document).get("data")), self.logid)
+        self._complete = True
+        if chat.id:
+            yield Named(chat)
+        if chat.status not in {"", "created", "in_progress", "completed"} and chat.ended:
+            yield Ended(chat)
+
+
+class WorkflowStream(_Stream):
+    """A workflow run's pieces of text; `run` holds everything else as it comes."""
+
+    def __init__(self, opened: Opened, refused: Refused) -> None:
+        super().__init__(opened, refused)
+        self.run = WorkflowRun(logid=self.logid)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yields content as it comes. Raises what the run failed with, or `Truncated`."""
+        if self._opened.document is not None:
+            raise Malformed("a document came where a workflow was to be followed", logid=self.logid)
+        for record in self._records():
+            try:
+                piece = self.run.take(record)
+            except Malformed:
+                self.malformed += 1
+                continue
+            self._known = True
+            if self.run.error is not None:
+                self._refused(self.run.error)
+                raise self.run.error
+            if piece:
+                yield piece
+        if not self.run.ended:
+            raise self._broken_off()
+        self._complete = True
