@@ -1,0 +1,1 @@
+"""The one handler: claims a message, chooses who answers, records what happened."""

@@ -1,0 +1,179 @@
+"""A run: one answer being made in the background, followed by any number of readers.
+
+A reader that goes away never stops the run. `Run` is followed in memory by readers of the process that
+makes it; `FollowedRun` is the same thing seen from another process, through the exchange's row.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from handler.message import Delta, Reply
+
+POLL_SECONDS = 0.1
+"""How often a reader in another process looks at the row."""
+
+FRESH_SECONDS = 0.05
+"""How long a look that found nothing serves the other readers in its process."""
+MANY = 1_000
+"""Rows looked at before those that nobody looks at any more are forgotten."""
+
+
+class Follows(Protocol):
+    """What adapters see of a run, wherever it is made."""
+
+    exchange_id: int
+    trace_id: str
+    attempt: int
+    """Which delivery of the message this reader stands for; 1 is the first."""
+
+    def deltas(self, after: int = 0, heartbeat: float | None = None) -> Iterator[Delta | None]:
+        """Pieces of the answer from number `after` on, as they come; ends when the reply is final.
+
+        With `heartbeat`, yields None after that many seconds without a piece.
+        """
+        ...
+
+    def wait(self, timeout: float | None) -> Reply | None:
+        """The final reply, or None when `timeout` seconds pass first. `timeout=None` waits for ever."""
+        ...
+
+
+class Progress:
+    """The state that the producer fills and the readers of one process share."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._deltas: list[Delta] = []
+        self._readers: list[SimpleQueue[Delta | None]] = []
+        self._reply: Reply | None = None
+        self._final = threading.Event()
+
+    def emit(self, text: str) -> None:
+        """Adds the next piece."""
+        if not text:
+            return
+        piece = Delta(text)
+        with self._lock:
+            self._deltas.append(piece)
+            for reader in self._readers:
+                reader.put(piece)
+
+    def finish(self, reply: Reply) -> None:
+        """Makes the reply final; later calls change nothing."""
+        with self._lock:
+            if self._reply is not None:
+                return
+            self._reply = reply
+            for reader in self._readers:
+                reader.put(None)
+        self._final.set()
+
+    def wait(self, timeout: float | None) -> Reply | None:
+        # not woken by each piece: most who wait want the whole
+        self._final.wait(timeout)
+        return self._reply
+
+    def deltas(self, after: int, heartbeat: float | None) -> Iterator[Delta | None]:
+        coming: SimpleQueue[Delta | None] = SimpleQueue()
+        with self._lock:
+            fresh = self._deltas[after:]
+            # a number that has not been reached yet: what comes before it is not for this reader
+            early = max(0, after - len(self._deltas))
+            if self._reply is None:
+                self._readers.append(coming)
+            else:
+                coming.put(None)
+        try:
+            yield from fresh
+            while True:
+                try:
+                    piece = coming.get(timeout=heartbeat)
+                except Empty:
+                    yield None
+                    continue
+                if piece is None:
+                    return
+                if early:
+                    early -= 1
+                else:
+                    yield piece
+        finally:
+            with self._lock:
+                if coming in self._readers:
+                    self._readers.remove(coming)
+
+
+class Run:
+    """One reader's view of an answer made in this process."""
+
+    def __init__(self, exchange_id: int, trace_id: str, attempt: int, progress: Progress) -> None:
+        self.exchange_id = exchange_id
+        self.trace_id = trace_id
+        self.attempt = attempt
+        self._progress = progress
+
+    def deltas(self, after: int = 0, heartbeat: float | None = None) -> Iterator[Delta | None]:
+        return self._progress.deltas(after, heartbeat)
+
+    def wait(self, timeout: float | None) -> Reply | None:
+        return self._progress.wait(timeout)
+
+
+class Looks:
+    """Readers of one process who wait for the same row share their looks at it."""
+
+    def __init__(self, look: Callable[[int], Reply | None]) -> None:
+        self._look = look
+        self._lock = threading.Lock()
+        self._looked: dict[int, float] = {}
+
+    def at(self, exchange_id: int) -> Reply | None:
+        """The row's reply; None while there is none, or when another reader has looked just now."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._looked.get(exchange_id, 0.0) < FRESH_SECONDS:
+                return None
+            if len(self._looked) >= MANY:
+                self._looked = {one: then for one, then in self._looked.items() if now - then < FRESH_SECONDS}
+            self._looked[exchange_id] = now
+        reply = self._look(exchange_id)
+        if reply is not None:
+            with self._lock:
+                # everybody may read it now
+                self._looked.pop(exchange_id, None)
+        return reply
+
+
+class FollowedRun:
+    """One reader's view of an answer made in another process: `look` reads the row's reply."""
+
+    def __init__(
+        self, exchange_id: int, trace_id: str, attempt: int, look: Callable[[], Reply | None]
+    ) -> None:
+        self.exchange_id = exchange_id
+        self.trace_id = trace_id
+        self.attempt = attempt
+        self._look = look
+
+    def deltas(self, after: int = 0, heartbeat: float | None = None) -> Iterator[Delta | None]:
+        # the row holds no pieces: the whole answer is the first and only one
+        while (reply := self.wait(heartbeat)) is None:
+            yield None
+        # an apology is no piece of an answer
+        if after == 0 and reply.text and reply.error is None:
+            yield Delta(reply.text)
+
+    def wait(self, timeout: float | None) -> Reply | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if (reply := self._look()) is not None:
+                return reply
+            left = POLL_SECONDS if deadline is None else min(POLL_SECONDS, deadline - time.monotonic())
+            if left <= 0:
+                return None
+            time.sleep(left)

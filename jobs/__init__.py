@@ -1,0 +1,1 @@
+"""Work outside requests: the runner that every process has, and the tasks it knows."""
