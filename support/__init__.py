@@ -1,0 +1,1 @@
+"""The support desk: agents, the queue, working hours and the workbench."""
