@@ -1,0 +1,1 @@
+"""What operators use: the message log, health, metrics, the command line."""

@@ -1,0 +1,92 @@
+"""Logs: one JSON object per line, the request's id in each, and no secret in any.
+
+Redaction sits in the formatter, after everything has become text: it therefore covers other libraries'
+messages and tracebacks too.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from contextvars import ContextVar
+
+from pydantic import SecretStr
+from pythonjsonlogger.json import JsonFormatter
+from sqlalchemy import make_url
+
+from settings import Settings
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""Set for each request; a background answer inherits it through its copied context."""
+
+MASK = "***"
+PATTERNS = (
+    # credentials wherever they stand: in a URL that an exception quotes, in a header, in JSON
+    (
+        re.compile(r"((?:access_token|secret|appsecret|token|signature|echostr|password)=)[^&\s\"'\\]+"),
+        r"\1" + MASK,
+    ),
+    (re.compile(r"(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), r"\1" + MASK),
+    (re.compile(r"\b((?:pat|sat|czs|czu)_)[A-Za-z0-9_-]{8,}"), r"\1" + MASK),
+    # people: mobile phone and identity card numbers
+    (re.compile(r"(?<!\d)(1[3-9]\d)\d{4}(\d{4})(?!\d)"), r"\1****\2"),
+    (
+        re.compile(r"(?<!\d)(\d{6})(?:19|20)\d{2}(?:0\d|1[0-2])(?:[0-2]\d|3[01])\d{3}[\dXx](?!\d)"),
+        r"\1" + MASK,
+    ),
+)
+
+
+class RedactingFormatter(JsonFormatter):
+    """Writes a record as JSON and masks what must not be read."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__(
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+            json_ensure_ascii=False,
+        )
+        # longest first: a short secret inside a longer one must not leave half of it readable
+        self._secrets = sorted({each for each in secrets if len(each) >= 8}, key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        if current := request_id.get():
+            record.request_id = current
+        line = super().format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, MASK)
+        for pattern, mask in PATTERNS:
+            line = pattern.sub(mask, line)
+        return line
+
+
+def secrets_of(settings: Settings) -> set[str]:
+    """Every secret value that the settings hold."""
+    found = {
+        value.get_secret_value()
+        for name in type(settings).model_fields
+        if isinstance(value := getattr(settings, name), SecretStr)
+    }
+    for account in settings.wechat_accounts:
+        for secret in (*account.tokens, *account.aes_keys, account.appsecret):
+            if secret is not None:
+                found.add(secret.get_secret_value())
+    found |= {part for value in list(found) for part in value.split(",")}
+    found |= {entry.split(":")[1] for entry in settings.api_keys if entry.count(":") >= 1}
+    password = make_url(settings.database_url).password
+    return found | ({str(password)} if password else set())
+
+
+def set_up_logging(settings: Settings) -> None:
+    """One handler on the root logger, to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter(secrets_of(settings)))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    # one line per pooled connection says nothing that an exchange's own line does not
+    logging.getLogger("urllib3").setLevel(max(logging.INFO, root.level))
+    # readiness asks for the schema's revision at every probe, and Alembic tells of it each time
+    logging.getLogger("alembic").setLevel(max(logging.WARNING, root.level))
