@@ -1,0 +1,169 @@
+"""Connections that are kept: used again while they are good, and never trusted when they are not."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from coze.errors import Disconnected
+from coze.transport import Transport, _Plain, _Secure
+from tests.coze.wire import NEXT, Hang, Wire, answer_json
+
+OK = answer_json({"code": 0})
+
+
+def settled(seen: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """Whether it becomes true: what the other side did takes a moment to arrive."""
+    deadline = time.monotonic() + seconds
+    while not seen() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return seen()
+
+
+def ask(transport: Transport) -> bytes:
+    with transport.send("POST", "/v3/chat", "pat_x", json={"q": 1}) as incoming:
+        return incoming.body()
+
+
+def test_a_good_connection_is_used_again() -> None:
+    with Wire([[OK, NEXT, OK, NEXT, OK]]) as wire:
+        transport = Transport(wire.url)
+        for _ in range(3):
+            assert ask(transport) == b'{"code": 0}'
+        transport.close()
+    assert len(wire.seen) == 3
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_not_used() -> None:
+    with Wire([[OK], [OK], [OK]]) as wire:
+        transport = Transport(wire.url)
+        for number in (1, 2, 3):
+            assert ask(transport) == b'{"code": 0}'
+            # the script is over: the server closes, and nobody here reads that
+            time.sleep(0.05)
+            assert len(wire.seen) == number, "each question arrives once"
+        transport.close()
+
+
+def test_a_connection_with_something_on_it_is_not_used() -> None:
+    late = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with Wire([[OK, Hang(0.02), late, Hang(0.3)], [OK]]) as wire:
+        transport = Transport(wire.url)
+        ask(transport)
+        time.sleep(0.1)
+        assert ask(transport) == b'{"code": 0}', "and not the 408 that nobody asked for"
+        transport.close()
+    assert len(wire.seen) == 2
+
+
+def test_a_connection_that_closes_under_the_question_is_told_apart() -> None:
+    """Too late for any check: it may have arrived, so whoever asked must decide."""
+    with Wire([[OK, NEXT], [OK]]) as wire:
+        transport = Transport(wire.url)
+        ask(transport)
+        with pytest.raises(Disconnected):
+            ask(transport)
+        assert ask(transport) == b'{"code": 0}'
+        transport.close()
+    assert len(wire.seen) == 3
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate of its own for localhost, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + signed.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+class Far:
+    """The other end of one connection, encrypted if there is a certificate."""
+
+    def __init__(self, certificate: Path | None) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self.certificate = certificate
+        self.accepted = threading.Event()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+
+    def _accept(self) -> None:
+        self.connection = self.listener.accept()[0]
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            # a session ticket would lie unread on the connection
+            context.num_tickets = 0
+            self.connection = context.wrap_socket(self.connection, server_side=True)
+        self.accepted.set()
+
+    def close(self) -> None:
+        self.connection.close()
+        self.listener.close()
+
+
+@pytest.fixture(params=["plain", "tls"])
+def ends(request: pytest.FixtureRequest, certificate: Path) -> Iterator[tuple[_Plain | _Secure, Far]]:
+    """A connection of ours and its far end."""
+    tls = request.param == "tls"
+    far = Far(certificate if tls else None)
+    ours = _Secure("localhost", far.port, ca_certs=str(certificate)) if tls else _Plain("localhost", far.port)
+    with closing(ours), closing(far):
+        ours.connect()
+        assert far.accepted.wait(5)
+        yield ours, far
+
+
+def test_an_idle_connection_is_connected(ends: tuple[_Plain | _Secure, Far]) -> None:
+    ours, _ = ends
+    ours.wire.settimeout(7.5)
+    for _ in range(100):
+        assert ours.is_connected
+    assert ours.wire.gettimeout() == 7.5, "looking leaves the time limit as it was"
+
+
+def test_a_closed_or_speaking_far_end_is_noticed(ends: tuple[_Plain | _Secure, Far]) -> None:
+    ours, far = ends
+    ours.wire.settimeout(30)
+    far.connection.sendall(b"x")
+    assert settled(lambda: not ours.is_connected)
+    assert ours.wire.recv(1) == b"x", "looking takes nothing away"
+    assert settled(lambda: ours.is_connected)
+    far.connection.close()
+    assert settled(lambda: not ours.is_connected)
+
+
+def test_a_connection_that_was_never_made_is_none(certificate: Path) -> None:
+    assert not _Plain("localhost", 1).is_connected
+    assert not _Secure("localhost", 1).is_connected

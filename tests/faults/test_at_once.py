@@ -1,0 +1,33 @@
+"""The same message many times at the same moment is one message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.cluster import Cluster
+from tests.faults.conftest import ENGINES, FULL, Judge
+
+MESSAGES = 100 if FULL else 40
+AT_ONCE = 50
+
+
+@pytest.mark.promise
+@pytest.mark.alone
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_fifty_equal_deliveries_are_one_exchange_one_call_and_equal_answers(
+    engine: str, open_cluster: Callable[..., Cluster], judge: Judge
+) -> None:
+    cluster = open_cluster("hold", engine)
+    for number in range(MESSAGES):
+        said = cluster.say(f"customer{number}", f"第{number}问", tries=AT_ONCE, together=AT_ONCE)
+        outcome = said.result(60).outcome
+        shown = {each.decrypted for each in outcome.tries}
+        assert len(shown) == 1, f"message {number} was answered in {len(shown)} ways"
+    cluster.settle()
+    history = cluster.history()
+    judge("E3 equal deliveries at once", engine, history)
+    assert set(history.asked.values()) == {1}
+    assert [each.attempts for each in history.exchanges] == [AT_ONCE] * MESSAGES

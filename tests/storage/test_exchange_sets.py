@@ -1,0 +1,172 @@
+"""Many exchanges in one statement on PostgreSQL: the same outcome as one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from handler.message import Doc, InboundMessage, Media, Reply, Usage
+from storage.db import Database
+from storage.deliveries import Deliveries
+from storage.exchange_rows import Given, Note, Timing, Wanted, reply_of
+from storage.exchange_sets import ExchangeSets
+from storage.exchanges import Exchanges
+from storage.library import Draft, Library
+from storage.models import DialogueSession, Exchange, Job, Message
+from storage.sessions import Sessions
+from tests.engines import on_postgresql
+
+LEASE = 60_000
+HELLO = InboundMessage("wechat", "default", "oUser", "1", "居住证\x00怎么办?\ud800", request_id="trace-1")
+TIMING = Timing(120, 900)
+
+
+# the other engines go step by step
+pytestmark = pytest.mark.parametrize("database_url", on_postgresql, indirect=True)
+
+
+@pytest.fixture
+def sets(db: Database) -> ExchangeSets:
+    return ExchangeSets(db)
+
+
+def wanted(key: str, message: InboundMessage = HELLO, owner: str = "me") -> Wanted:
+    return Wanted(replace(message, dedupe_key=key), owner, LEASE)
+
+
+def claim(sets: ExchangeSets, *keys: str) -> list[int]:
+    won = sets.claim([wanted(key) for key in keys])
+    return [each.exchange.id for each in won if each is not None]
+
+
+def stored(db: Database, number: int) -> Exchange:
+    found = Exchanges(db).get(number)
+    assert found is not None
+    return found
+
+
+def test_a_set_is_claimed_as_its_messages_would_be_alone(db: Database, sets: ExchangeSets) -> None:
+    full = replace(
+        HELLO, media=(Media("image", "https://pic.test/1.jpg", "image/jpeg"),), raw={"MsgType": "t\x00ext"}
+    )
+    alone = Exchanges(db).claim(full, "me", LEASE)
+    (together,) = sets.claim([wanted("2", full)])
+    assert together is not None
+    assert together.won
+    assert together.attempt == 1
+    one, other = stored(db, alone.exchange.id), stored(db, together.exchange.id)
+    own = {"id", "dedupe_key", "created_ms", "lease_ms"}
+    for column in set(Exchange.__table__.columns.keys()) - own:
+        assert getattr(one, column) == getattr(other, column), column
+    assert together.exchange.session_id == alone.exchange.session_id
+    lines = Sessions(db).transcript(one.session_id)
+    assert [(line.role, line.text, line.exchange_id) for line in lines] == [
+        ("user", "居住证怎么办?", one.id),
+        ("user", "居住证怎么办?", other.id),
+    ]
+
+
+def test_a_dialogues_messages_are_numbered_as_they_came_and_share_one_row(
+    db: Database, sets: ExchangeSets
+) -> None:
+    numbers = claim(sets, "9", "3", "7", "1")
+    assert numbers == sorted(numbers)
+    with db.read() as session:
+        assert session.scalar(select(func.count()).select_from(DialogueSession)) == 1
+
+
+def test_different_people_get_dialogues_of_their_own(db: Database, sets: ExchangeSets) -> None:
+    known = Exchanges(db).claim(HELLO, "me", LEASE).exchange.session_id
+    others = [replace(HELLO, user=name) for name in ("oUser", "oA", "oB" * 100)]
+    won = sets.claim(
+        [wanted(f"new-{n}", each) for n, each in enumerate(others)] + [wanted("again", others[2])]
+    )
+    found = [each.exchange.session_id for each in won if each is not None]
+    assert found[0] == known
+    assert found[2] == found[3]
+    assert len(set(found)) == 3
+
+
+def test_a_message_that_came_before_is_left_to_be_joined(db: Database, sets: ExchangeSets) -> None:
+    Exchanges(db).claim(replace(HELLO, dedupe_key="old"), "other", LEASE)
+    won = sets.claim([wanted("new"), wanted("old"), wanted("new")])
+    assert [each is not None for each in won] == [True, False, False]
+    with db.read() as session:
+        assert session.scalar(select(func.count()).select_from(Exchange)) == 2
+        assert session.scalar(select(func.count()).select_from(Message)) == 2
+
+
+def test_who_leaves_says_nothing(db: Database, sets: ExchangeSets) -> None:
+    (won,) = sets.claim([wanted("bye", replace(HELLO, kind="leave", text=""))])
+    assert won is not None
+    assert not Sessions(db).transcript(won.exchange.session_id)
+
+
+def test_notes_change_what_their_owner_still_has(db: Database, sets: ExchangeSets) -> None:
+    one, two, lost = claim(sets, "1", "2", "3")
+    begun = [Note(one, "me", calls=1), Note(two, "me", calls=1), Note(lost, "somebody else", calls=1)]
+    assert sets.note(begun) == [True, True, False]
+    named = [Note(two, "me", calls=-1), Note(one, "me", 0, "conversation", "chat", None)]
+    assert sets.note(named) == [True, True]
+    assert sets.note([Note(one, "me", 0, None, None, "log")]) == [True]
+    first, second, third = (stored(db, each) for each in (one, two, lost))
+    assert (first.status, first.coze_calls) == ("running", 1)
+    assert (first.conversation_id, first.chat_id, first.logid) == ("conversation", "chat", "log")
+    assert (second.status, second.coze_calls, second.chat_id) == ("running", 0, None)
+    assert (third.status, third.coze_calls) == ("claimed", 0)
+
+
+def test_answers_are_stored_as_they_would_be_alone(db: Database, sets: ExchangeSets) -> None:
+    entry = Library(db).add(Draft(("q",), "a"), "alice").id
+    replies = [
+        Reply("带上\x00身份证。", "coze", (Doc("1", "办事指南", "…", 0.5),), ("还有？",), Usage(3, 4)),
+        Reply("", "desk"),
+        Reply("a", "library", library_id=entry),
+        Reply("a", "library", library_id=entry, error="coze_5000", truncated=True),
+    ]
+    alone = claim(sets, *(f"alone-{n}" for n in range(4)))
+    for number, reply in zip(alone, replies, strict=True):
+        assert Exchanges(db).answer(number, "me", reply, TIMING)
+    together = claim(sets, *(f"together-{n}" for n in range(4)))
+    given = [Given(number, "me", reply, TIMING) for number, reply in zip(together, replies, strict=True)]
+    assert sets.answer(given) == [True] * 4
+    for one, other in zip(alone, together, strict=True):
+        first, second = stored(db, one), stored(db, other)
+        own = {"id", "dedupe_key", "created_ms", "lease_ms", "answered_ms"}
+        for column in set(Exchange.__table__.columns.keys()) - own:
+            assert getattr(first, column) == getattr(second, column), column
+        assert reply_of(first) == reply_of(second)
+    lines = Sessions(db).transcript(stored(db, alone[0]).session_id)
+    said = [(line.text, line.exchange_id) for line in lines if line.role == "assistant"]
+    assert [text for text, number in said if number in alone] == ["带上身份证。", "a", "a"]
+    assert [text for text, number in said if number in together] == ["带上身份证。", "a", "a"]
+    assert Library(db).get(entry).use.hits == 4
+
+
+def test_an_answer_counts_once_and_for_its_owner_only(db: Database, sets: ExchangeSets) -> None:
+    one, two = claim(sets, "1", "2")
+    given = [Given(one, "me", Reply("x", "coze"), TIMING), Given(two, "other", Reply("y", "coze"), TIMING)]
+    assert sets.answer(given) == [True, False]
+    assert sets.answer(given) == [False, False]
+    assert stored(db, two).answer is None
+    assert [line.text for line in Sessions(db).transcript(stored(db, one).session_id)][2:] == ["x"]
+
+
+def test_a_promised_answer_has_its_job(db: Database, sets: ExchangeSets) -> None:
+    one, two = claim(sets, "1", "2")
+    assert Deliveries(db).promise(two, "push")
+    sets.answer([Given(each, "me", Reply("x", "coze"), TIMING) for each in (one, two)])
+    with db.read() as session:
+        (job,) = session.scalars(select(Job))
+    assert (job.kind, job.exchange_id, job.status, job.payload, job.tries) == ("push", two, "waiting", {}, 0)
+    # the job that the promise itself would write is the same one
+    assert Deliveries(db).promise(two, "push")
+    with db.read() as session:
+        assert session.scalar(select(func.count()).select_from(Job)) == 1
+
+
+def test_a_number_that_comes_twice_is_left_to_be_taken_alone(sets: ExchangeSets) -> None:
+    (one,) = claim(sets, "1")
+    assert sets.note([Note(one, "me", calls=1), Note(one, "me", 0, "conversation")]) == [None, None]
