@@ -203,7 +203,7 @@ class Cluster:
         return [each for each in workers or self.workers() if signalled(each, signal.SIGSTOP)]
 
     def crashes(self) -> int:
-        """How often a worker died at a crash point."""
+        """How many messages lost their worker at a crash point; one death may take several along."""
         return len(list(self.marks.iterdir()))
 
     def said(self) -> str:

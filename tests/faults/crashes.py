@@ -30,7 +30,10 @@ from storage.leftovers import Leftovers
 
 Scene = Literal["prompt", "late", "fetch", "relay", "rest", "ride"]
 Key = Callable[[tuple[Any, ...], Any], object]
-"""From a call's arguments (self first) and result to what must die only once; None: not here."""
+"""From a call's arguments (self first) and result to what must die only once; None: not here.
+
+A list names several that pass together: one death is the first of each.
+"""
 
 AGAIN = "再问"
 """How a question begins whose answer is to take a late one along."""
@@ -54,8 +57,8 @@ def _won(arguments: tuple[Any, ...], result: object) -> object:
     return result.exchange.id if isinstance(result, Claim) and result.won else None
 
 
-def _claimed_job(_arguments: tuple[Any, ...], result: object) -> object:
-    return result[0].id if isinstance(result, list) and result else None
+def _claimed_jobs(_arguments: tuple[Any, ...], result: object) -> object:
+    return [job.id for job in result] if isinstance(result, list) else None
 
 
 def _taken(arguments: tuple[Any, ...], result: object) -> object:
@@ -119,7 +122,7 @@ POINTS: Mapping[str, Point] = {
     "after_fetch": Point(Deliveries, "fetch", "after", _fetched, "fetch"),
     "before_promise": Point(Deliveries, "promise", "before", scene="late"),
     "after_promise": Point(Deliveries, "promise", "after", scene="late"),
-    "after_job_claimed": Point(Jobs, "claim", "after", _claimed_job, "late"),
+    "after_job_claimed": Point(Jobs, "claim", "after", _claimed_jobs, "late"),
     "before_sending": Point(Jobs, "sending", "before", _job, "late"),
     "after_sending": Point(Jobs, "sending", "after", _job, "late"),
     "before_push": Point(requests.Session, "send", "before", _customer_service, "late"),
@@ -202,10 +205,14 @@ def _customer(arguments: tuple[Any, ...]) -> str:
 
 
 def _die_once(name: str, key: object, marks: Path) -> None:
-    if key is None:
-        return
+    keys = key if isinstance(key, list) else [] if key is None else [key]
+    if any([_first(marks / f"{name}-{each}") for each in keys]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _first(mark: Path) -> bool:
     try:
-        (marks / f"{name}-{key}").touch(exist_ok=False)
+        mark.touch(exist_ok=False)
     except FileExistsError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
+        return False
+    return True

@@ -1,7 +1,8 @@
 """The table of kept promises: tests add rows to a file, and a run ends with the table in docs/reliability.md.
 
 `python -m tests.faults.results '<command>'` writes the table of the rows that were collected since the last
-time, with the machine they were collected on.
+time, with the machine they were collected on. It fails when a row says that something was lost or said
+twice: a test that is run again adds a second row and takes none away.
 """
 
 from __future__ import annotations
@@ -122,5 +123,11 @@ def write(command: str) -> str:
     return text
 
 
+def broken(rows: list[Row]) -> bool:
+    """Whether a promise was broken, in whichever try of its test."""
+    return any(each.lost or each.duplicated for each in rows)
+
+
 if __name__ == "__main__":
     print(write(sys.argv[1]))  # noqa: T201 - what the command is for
+    sys.exit(broken(collected()))

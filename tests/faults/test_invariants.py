@@ -12,6 +12,7 @@ from sandbox.wechat.rules import Verdict
 from sandbox.wechat.wire import Answer
 from storage.models import Exchange, Job, Message
 from tests.faults.invariants import UNFINISHED_MS, History, Sent, check, tally
+from tests.faults.results import broken, row
 from texts import Texts
 
 ANSWER = "您问的是“几点开门”。"
@@ -186,3 +187,10 @@ def test_the_tally_counts_what_the_checker_finds() -> None:
     counted = tally(healthy(seen={"li.lei": [bubble(ANSWER)] * 3}))
     assert (counted.sent, counted.tries, counted.lost, counted.duplicated) == (1, 1, 0, 1)
     assert tally(healthy(seen={})).lost == 1
+
+
+def test_a_try_that_lost_a_message_is_not_outweighed_by_one_that_did_not() -> None:
+    lost = row("E1", "here", tally(healthy(seen={})), faults=1, seconds=1.0)
+    kept = row("E1", "here", tally(healthy()), faults=1, seconds=1.0)
+    assert broken([kept, lost])
+    assert not broken([kept, kept])
