@@ -206,7 +206,8 @@ def _customer(arguments: tuple[Any, ...]) -> str:
 
 def _die_once(name: str, key: object, marks: Path) -> None:
     keys = key if isinstance(key, list) else [] if key is None else [key]
-    if any([_first(marks / f"{name}-{each}") for each in keys]):
+    first = [each for each in keys if _first(marks / f"{name}-{each}")]
+    if first:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
