@@ -2,8 +2,8 @@
 
 The gateway knows nothing of them. A worker that is started with CRASH_AT wraps one method and kills itself,
 as `kill -9` would, when a message passes there for the first time; markers in CRASH_MARKS let the same
-message pass the next time. At the points of leftovers only messages of customers who are named after the
-point are hit, so that many points can be tried in one installation.
+message pass the next time. At the points of leftovers only customers who are named after the point are hit,
+each once however often they ask again, so that many points can be tried in one installation.
 """
 
 from __future__ import annotations
@@ -189,8 +189,10 @@ def _wrap(name: str, point: Point, key: Key, marks: Path) -> None:
 
 def _of_customers_named_after(name: str, key: Key) -> Key:
     def narrowed(arguments: tuple[Any, ...], result: object) -> object:
-        found = key(arguments, result)
-        return found if found is not None and _customer(arguments).startswith(f"{name}-") else None
+        if key(arguments, result) is None:
+            return None
+        who = _customer(arguments)
+        return who if who.startswith(f"{name}-") else None
 
     return narrowed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -174,6 +175,7 @@ def test_the_numbers_say_what_happened(world: World) -> None:
     assert world.post("/api/manual/rating", session_name="a", rating=4)["data"] == {"rating": 4}
     assert world.refused("POST", "/api/manual/rating", json={"session_name": "a", "rating": 1})[0] == 409
     assert world.refused("POST", "/api/manual/rating", json={"session_name": "a", "rating": 6})[0] == 400
+    time.sleep(0.1)  # less does not show in a number with one decimal
     stats = world.get("/api/sessions/stats")
     assert (stats["total_sessions"], stats["pending_manual"], stats["bot_active"]) == (2, 1, 1)
     assert stats["by_escalation_reason"] == {"manual": 2}
