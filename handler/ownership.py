@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from handler.commands import is_command
 from handler.desk import Desk
+from handler.glances import Glances
 from handler.handoff import Escalation
 from handler.message import Reply
 from handler.regulator import Given
@@ -21,8 +22,6 @@ from handler.work import AWAY_SECONDS, Responder, Work
 from storage.db import now_ms, patiently
 from storage.handoff_tables import Handoff
 
-LOOK_SECONDS = 1.0
-"""How long a streamed answer may go on after a person took the dialogue."""
 TELLING_SECONDS = 10.0
 """How long the bot's next answer waits for what a person said to be written into its conversation."""
 TOLD_MS = 60_000
@@ -54,6 +53,7 @@ class Ownership:
         self.silent = silent
         self.spared = spared
         """Whether the platform itself connects this customer with people, so that we call nobody."""
+        self._glances = Glances(lambda dialogues: self._ask(lambda: desk.queue.owned(dialogues)))
 
     def respond(self, work: Work) -> Reply | None:
         session_id = work.exchange.session_id
@@ -69,8 +69,8 @@ class Ownership:
             self._wait_until_told(session_id)
             # which may have begun a conversation
             work.look()
-        work.silenced = Glance(lambda: self._owner(session_id) is not None)
-        reply = next((said for each in self.responders if (said := each.respond(work)) is not None), None)
+        with self._glances.at(session_id) as work.silenced:
+            reply = next((said for each in self.responders if (said := each.respond(work)) is not None), None)
         if reply is None or reply.source not in {*BOT, "system"}:
             return reply
         if self._owner(session_id) is not None:
@@ -148,22 +148,6 @@ class Ownership:
 
     def _ask(self, step: Callable[[], T]) -> T:
         return patiently(step, AWAY_SECONDS)
-
-
-class Glance:
-    """Asks `whether` once in a while, and believes the answer in between; a yes for good."""
-
-    def __init__(self, whether: Callable[[], bool], seconds: float = LOOK_SECONDS) -> None:
-        self._whether = whether
-        self._seconds = seconds
-        self._next = time.monotonic() + seconds
-        self._yes = False
-
-    def __call__(self) -> bool:
-        if not self._yes and time.monotonic() >= self._next:
-            self._next = time.monotonic() + self._seconds
-            self._yes = self._whether()
-        return self._yes
 
 
 class CallHuman:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
-from handler.handoff import RANK, Priority, estimated_wait
+from handler.handoff import OWNED, RANK, Priority, estimated_wait
 from storage.db import Database, now_ms
 from storage.exchange_rows import reply_of
 from storage.handoff_tables import Handoff
 from storage.models import Exchange
+from storage.statements import is_one_of, table
 
 USUAL_SECONDS = 180.0
 """What a session is believed to take while there are none to learn from."""
 LEARNT_FROM = 50
 BOT = ("coze", "fallback", "library", "system")
 """Sources of answers that count when it is asked how the bot fares."""
+
+_handoffs = table(Handoff)
+_owned = select(_handoffs.c.session_id).where(
+    _handoffs.c.session_id.in_(bindparam("dialogues", expanding=True)),
+    is_one_of(_handoffs.c.status, OWNED),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,10 @@ class HandoffQueue:
             Waiting(row, priority_of(row, now), place, estimated_wait(place, usual, agents or 0))
             for place, row in enumerate(ordered, 1)
         ]
+
+    def owned(self, session_ids: Collection[int]) -> set[int]:
+        """Those of the dialogues in which a person is waited for or answers."""
+        return {row.session_id for row in self.db.ask(_owned, {"dialogues": session_ids})}
 
     def place(self, session_id: int) -> Waiting | None:
         """Where the dialogue stands; None when it does not wait."""
