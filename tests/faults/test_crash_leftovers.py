@@ -15,7 +15,7 @@ from tests.faults.conftest import ENGINES, FULL, Judge
 from tests.faults.crashes import AGAIN, LEFTOVERS, Scene
 from texts import Texts
 
-RUNS = 10
+RUNS = 3
 """Customers for each point, one after the other, who each lose a worker there once."""
 LATE = {"hold": 20, "placeholder": 20, "push": 8}
 """Seconds after which an answer no longer reaches the request that asked for it."""
