@@ -2,7 +2,7 @@
 
 A transaction costs about the same for one exchange as for ten: the round trips, the commit, and on SQLite the
 wait for the disk. So who comes while others are at work waits, and all who wait are served together next.
-Nobody waits for company: a call that comes when nobody is at work is carried out at once.
+Nobody waits for company: a call that comes when nobody is at work is carried out at once, by its caller.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from errors import Unavailable
@@ -82,9 +83,10 @@ class Together(Generic[Item, Result]):
         seat: _Seat[Item, Result] = _Seat(item, seconds_left(LONGEST_SECONDS))
         with self._lock:
             self._waiting.append(seat)
-            begin, self._at_work = not self._at_work, True
-        if begin:
-            self._begin()
+            first, self._at_work = not self._at_work, True
+        if first:
+            self._serve_one_set(seat.until)
+            self._go_on()
         if not seat.wait():
             with self._lock:
                 if seat in self._waiting:
@@ -94,8 +96,10 @@ class Together(Generic[Item, Result]):
             raise type(seat.problem)(seat.problem.message) from seat.problem
         return self._alone(item) if seat.result is None else seat.result
 
-    def _begin(self) -> None:
-        # in a thread of its own: no caller works for others beyond its own time
+    def _go_on(self) -> None:
+        """Has those served who came meanwhile, in a thread: no caller works for others all the time."""
+        if not self._more():
+            return
         try:
             threading.Thread(target=self._serve, name="together", daemon=True).start()
         except RuntimeError:
@@ -103,24 +107,33 @@ class Together(Generic[Item, Result]):
             self._everybody_alone()
 
     def _serve(self) -> None:
+        # what ended this thread has been logged, and nobody is above it to be told
+        with suppress(BaseException):
+            while self._more():
+                self._serve_one_set(None)
+
+    def _more(self) -> bool:
+        with self._lock:
+            self._at_work = bool(self._waiting)
+            return self._at_work
+
+    def _serve_one_set(self, until: float | None) -> None:
+        """Serves who waits until this moment, or as long as one of them has patience."""
         seats: Sequence[_Seat[Item, Result]] = ()
         try:
-            while seats := self._next():
-                self._carry_out(seats)
+            # whoever is on the way here may come along
+            time.sleep(0)
+            with self._lock:
+                seats, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            if seats:
+                self._carry_out(seats, max(seat.until for seat in seats) if until is None else until)
         except BaseException:
             # whatever ends this thread, nobody may wait for it
             log.exception("nobody serves the others any more")
             for seat in seats:
                 seat.call()
             self._everybody_alone()
-
-    def _next(self) -> Sequence[_Seat[Item, Result]]:
-        # whoever is on the way here may come along
-        time.sleep(0)
-        with self._lock:
-            taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            self._at_work = bool(taken)
-        return taken
+            raise
 
     def _everybody_alone(self) -> None:
         with self._lock:
@@ -128,11 +141,11 @@ class Together(Generic[Item, Result]):
         for seat in left:
             seat.call()
 
-    def _carry_out(self, seats: Sequence[_Seat[Item, Result]]) -> None:
+    def _carry_out(self, seats: Sequence[_Seat[Item, Result]], until: float) -> None:
         results: Sequence[Result | None] = [None] * len(seats)
         problem: Unavailable | None = None
         try:
-            with within(max(seat.until for seat in seats) - time.monotonic()):
+            with within(until - time.monotonic()):
                 results = self._all_at_once([seat.item for seat in seats])
         except Unavailable as away:
             problem = away
@@ -141,4 +154,5 @@ class Together(Generic[Item, Result]):
             why = {"items": len(seats), "why": type(error).__name__}
             log.warning("what failed together is tried alone", extra=why)
         for seat, result in zip(seats, results, strict=True):
-            seat.call(result, problem)
+            # who has more time than this set had may see whether the database only was slow
+            seat.call(result, problem if seat.until <= until else None)

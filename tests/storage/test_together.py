@@ -162,7 +162,44 @@ def test_nobody_waits_for_a_thread_that_has_died(pool: ThreadPoolExecutor) -> No
     bank.let_out.set()
     assert [each.result(PATIENCE) for each in rest] == [1, 4]
     until(lambda: not bank.together._at_work)
-    assert bank.together(3) == 9
+    # nor for a caller that ends while it serves itself
+    with pytest.raises(SystemExit):
+        bank.together(3)
+    assert not bank.together._at_work
+
+
+def test_who_has_more_time_than_the_caller_that_serves_goes_on_alone(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, sleep = threading.Event(), time.sleep
+    # nobody is served until both are there
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(seconds) if seconds else gate.wait(PATIENCE))
+    sets: list[Sequence[int]] = []
+    alone: list[int] = []
+
+    def hang(numbers: Sequence[int]) -> Sequence[int | None]:
+        sets.append(numbers)
+        sleep(seconds_left(PATIENCE))
+        raise Busy("the database is busy")
+
+    def single(number: int) -> int:
+        alone.append(number)
+        return number**2
+
+    together: Together[int, int] = Together(single, hang)
+
+    def ask(number: int, seconds: float) -> int:
+        with within(seconds):
+            return together(number)
+
+    first = pool.submit(ask, 1, 0.5)
+    until(lambda: len(together._waiting) == 1)
+    second = pool.submit(ask, 2, PATIENCE)
+    until(lambda: len(together._waiting) == 2)
+    gate.set()
+    assert isinstance(first.exception(PATIENCE), Busy)
+    assert second.result(PATIENCE) == 4
+    assert (sets, alone) == ([[1, 2]], [2])
 
 
 def test_a_group_may_take_as_long_as_its_most_patient_member(pool: ThreadPoolExecutor) -> None:
