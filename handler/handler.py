@@ -22,6 +22,7 @@ from typing import Literal, TypeVar, cast
 from errors import Unavailable
 from handler.backlog import Backlog
 from handler.message import InboundMessage, Kind, Media, Reply, Via
+from handler.pulse import Pulse
 from handler.run import FollowedRun, Follows, Looks, Progress, Run
 from handler.work import Responder, Work
 from storage.db import now_ms, promptly
@@ -67,6 +68,7 @@ class Handler:
         self._lock = threading.Lock()
         self.backlog = Backlog()
         self._looks = Looks(self._look)
+        self._pulse = Pulse()
         self._keeper: threading.Thread | None = None
         self._renewing = threading.Lock()
         self._closed = False
@@ -165,7 +167,9 @@ class Handler:
         self, exchange: Exchange, message: InboundMessage, age: float = 0.0, *, backlog: bool = False
     ) -> Work:
         """Begins the run of an exchange claimed `age` seconds ago."""
-        work = Work(message, exchange, self.owner, self.exchanges, Progress(), time.monotonic() - age)
+        work = Work(
+            message, exchange, self.owner, self.exchanges, Progress(self._pulse), time.monotonic() - age
+        )
         with self._lock:
             # a process that was stopped right after its claim may have taken over from itself
             if (running := self._running.get(exchange.id)) is not None and not running.lost:

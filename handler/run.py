@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from handler.message import Delta, Reply
+from handler.pulse import QUIET, Pulse, Reader
 
 POLL_SECONDS = 0.1
 """How often a reader in another process looks at the row."""
@@ -44,12 +44,16 @@ class Follows(Protocol):
 
 
 class Progress:
-    """The state that the producer fills and the readers of one process share."""
+    """The state that the producer fills and the readers of one process share.
 
-    def __init__(self) -> None:
+    `pulse` gives readers their heartbeats; one serves all runs of a process.
+    """
+
+    def __init__(self, pulse: Pulse | None = None) -> None:
+        self._pulse = pulse or Pulse()
         self._lock = threading.Lock()
         self._deltas: list[Delta] = []
-        self._readers: list[SimpleQueue[Delta | None]] = []
+        self._readers: list[Reader[Delta | None]] = []
         self._reply: Reply | None = None
         self._final = threading.Event()
 
@@ -79,7 +83,7 @@ class Progress:
         return self._reply
 
     def deltas(self, after: int, heartbeat: float | None) -> Iterator[Delta | None]:
-        coming: SimpleQueue[Delta | None] = SimpleQueue()
+        coming: Reader[Delta | None] = Reader(heartbeat)
         with self._lock:
             fresh = self._deltas[after:]
             # a number that has not been reached yet: what comes before it is not for this reader
@@ -90,18 +94,14 @@ class Progress:
                 coming.put(None)
         try:
             yield from fresh
-            while True:
-                try:
-                    piece = coming.get(timeout=heartbeat)
-                except Empty:
-                    yield None
-                    continue
-                if piece is None:
-                    return
-                if early:
-                    early -= 1
-                else:
-                    yield piece
+            with self._pulse.waking(coming):
+                while (piece := coming.get()) is not None:
+                    if piece is QUIET:
+                        yield None
+                    elif early:
+                        early -= 1
+                    else:
+                        yield piece
         finally:
             with self._lock:
                 if coming in self._readers:
