@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.cluster import Cluster
-from tests.faults.conftest import FULL, Judge
+from tests.faults.conftest import ENGINES, FULL, Judge
 from tests.faults.crashes import POINTS, RELAY
 
 RUNS = 20 if FULL else 3
@@ -29,20 +29,21 @@ WORDS = {
 
 @pytest.mark.promise
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("engine", ENGINES if FULL else ["sqlite"])
 @pytest.mark.parametrize("point", POINTS)
 def test_a_crash_between_two_steps_loses_nothing_and_says_nothing_twice(
-    point: str, open_cluster: Callable[..., Cluster], judge: Judge
+    point: str, engine: str, open_cluster: Callable[..., Cluster], judge: Judge
 ) -> None:
     scene = POINTS[point].scene
     crash_at = f"{RELAY},{point}" if scene == "relay" else point
-    cluster = open_cluster("push" if scene == "late" else "hold", crash_at=crash_at)
+    cluster = open_cluster("push" if scene == "late" else "hold", engine, crash_at=crash_at)
     for number in range(RUNS):
         cluster.say(f"customer{number}", WORDS[scene].format(number))
         time.sleep(BETWEEN)
         cluster.recover()
     cluster.settle(timeout=160)
     history = cluster.history()
-    judge("E5 crash points", point, history, faults=cluster.crashes())
+    judge("E5 crash points", f"{point}, {engine}", history, faults=cluster.crashes())
     doubted = len(history.doubted)
     # a push that somebody else's crash interrupts is in doubt as well, and does not come by here
     passed = max(cluster.crashes(), doubted) if point in IN_DOUBT else cluster.crashes() + doubted
