@@ -119,6 +119,8 @@ def wechat_beside_streams(bench: Bench, server: Running) -> None:
     facts = bench.results.facts
     facts["beside.p50"], facts["beside.p99"] = measured.whole.p50, measured.whole.p99
     facts["beside.failed"] = measured.failed + beside.failed
+    bench.results.note_failures("WeChat beside streams, WeChat", measured)
+    bench.results.note_failures("WeChat beside streams, the streams", beside)
 
 
 def health_rate(server: Running, bench: Bench) -> float:

@@ -49,9 +49,13 @@ class Results:
 
     def add(self, workload: str, server: str, found: Round) -> None:
         self.rounds[workload, server].append(found)
-        if found.measured.failed:
-            kinds = ", ".join(f"{count} × {name}" for name, count in found.measured.failures.items())
-            self.notes.append(f"{workload}, {server}: {kinds}. First: {found.measured.example[:120]!r}")
+        self.note_failures(f"{workload}, {server}", found.measured)
+
+    def note_failures(self, what: str, measured: Measured) -> None:
+        """Says what failed, if anything did."""
+        if measured.failed:
+            kinds = ", ".join(f"{count} × {name}" for name, count in measured.failures.items())
+            self.notes.append(f"{what}: {kinds}. First: {measured.example[:120]!r}")
 
     def median(self, workload: str, server: str, figure: Callable[[Round], float]) -> float | None:
         """The middle of the rounds' figures; None when there was no round."""
