@@ -31,7 +31,7 @@ promises-full: export PROMISES_FULL = 1
 promises-full: tools
 	@$(promises)
 
-# the table is written whether or not every promise was kept; what takes hours mostly waits, so more of it fits
+# the table is written whether or not every promise was kept; the full suite mostly waits, so four run at once
 define promises
 rm -f var/promises.jsonl; status=0; \
 $(BIN)/python -m pytest tests/faults -m "promise and alone" -n 0 || status=$$?; \

@@ -79,13 +79,20 @@ class Pulse:
         with self._lock:
             self._readers.add(reader)
             begin, self._beating = not self._beating, True
-        if begin:
-            threading.Thread(target=self._beat, name="pulse", daemon=True).start()
         try:
+            if begin:
+                self._begin()
             yield
         finally:
             with self._lock:
                 self._readers.discard(reader)
+
+    def _begin(self) -> None:
+        try:
+            threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+        except RuntimeError:
+            # no thread can be had: an answer without heartbeats is better than none, and the next reader tries
+            self._beating = False
 
     def _beat(self) -> None:
         while readers := self._here():

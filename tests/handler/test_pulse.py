@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
+
 from handler.pulse import QUIET, Pulse, Reader
 
 PATIENCE = 10.0
@@ -81,3 +83,18 @@ def test_the_thread_ends_with_the_last_reader_and_begins_with_the_next() -> None
         with pulse.waking(reader := Reader[str](0.01)):
             assert reader.get() is QUIET
         until(lambda: not pulse._beating)
+
+
+def test_without_a_thread_there_are_answers_and_no_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pulse = Pulse()
+    reader: Reader[str] = Reader(0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        with pulse.waking(reader):
+            reader.put("a")
+            assert reader.get() == "a"
+    with pulse.waking(reader):
+        assert reader.get() is QUIET
