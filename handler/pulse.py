@@ -91,7 +91,7 @@ class Pulse:
         try:
             threading.Thread(target=self._beat, name="pulse", daemon=True).start()
         except RuntimeError:
-            # no thread can be had: an answer without heartbeats is better than none, and the next reader tries
+            # no thread can be had: better an answer without heartbeats than none, and the next reader tries
             self._beating = False
 
     def _beat(self) -> None:
