@@ -1,6 +1,6 @@
 """Who answers a dialogue: the bot and everything of ours, unless a person has it or is waited for.
 
-Asked before anything else answers, about once a second while an answer streams, and right before it is shown.
+Asked before anything else answers, about once a second while an answer streams, and when it is recorded.
 An answer that came too late for the customer is shown to the agents.
 """
 
@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from handler.commands import is_command
@@ -73,10 +74,14 @@ class Ownership:
             reply = next((said for each in self.responders if (said := each.respond(work)) is not None), None)
         if reply is None or reply.source not in {*BOT, "system"}:
             return reply
-        if self._owner(session_id) is not None:
-            self._ask(lambda: self.desk.words.withhold(work.exchange, reply.text, self.desk.texts.withheld))
-            return self._silence(work, self._owner(session_id) or "desk")
+        # who has the dialogue is seen when the reply is recorded, in one step with it
+        work.instead = partial(self._withheld, work)
         return self._judged(work, reply)
+
+    def _withheld(self, work: Work, reply: Reply) -> Reply:
+        """The silence in place of a reply that came when a person had the dialogue."""
+        self._ask(lambda: self.desk.words.withhold(work.exchange, reply.text, self.desk.texts.withheld))
+        return self._silence(work, self._owner(work.exchange.session_id) or "desk")
 
     def _instead(self, work: Work, row: Handoff | None) -> Reply | None:
         """What is said instead of the bot's answer; None when the bot may answer."""
@@ -120,11 +125,13 @@ class Ownership:
         latest = Given(reply.text, reply.error, bool(reply.docs))
         session_id = work.exchange.session_id
         why = self._ask(lambda: self.desk.given_up(session_id, latest, work.message.user))
-        if why is None:
+        if why is None or self._owner(session_id) is not None:
             return reply
         found = self._ask(lambda: self.desk.escalate(session_id, why, actor="system"))
         if found.outcome not in {"queued", "after_hours"}:
             return reply
+        # we have called the person ourselves, and the reply says so
+        work.instead = None
         return replace(reply, text=f"{reply.text}\n\n{found.words}")
 
     def _wait_until_told(self, session_id: int) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
-from handler.message import Delta, Reply
+from handler.message import Delta, Reply, Via
 from handler.pulse import QUIET, Pulse, Reader
 
 POLL_SECONDS = 0.1
@@ -19,6 +20,8 @@ POLL_SECONDS = 0.1
 
 FRESH_SECONDS = 0.05
 """How long a look that found nothing serves the other readers in its process."""
+RECORDING_SECONDS = 1.0
+"""How long a reader who leaves waits for a reply that is just being recorded as taken by it."""
 MANY = 1_000
 """Rows looked at before those that nobody looks at any more are forgotten."""
 
@@ -30,6 +33,19 @@ class Follows(Protocol):
     trace_id: str
     attempt: int
     """Which delivery of the message this reader stands for; 1 is the first."""
+
+    @property
+    def given(self) -> Via | None:
+        """The way by which the reply was delivered the moment it was final; None when by none."""
+        ...
+
+    def taking(self, via: Via) -> AbstractContextManager[None]:
+        """Inside the block the reader gives the reply to its customer by this way as soon as it is final.
+
+        That is recorded together with the reply, should it be an answer. Whoever was told by `wait` that
+        there is none must look again after the block: it may have been on its way into the database.
+        """
+        ...
 
     def deltas(self, after: int = 0, heartbeat: float | None = None) -> Iterator[Delta | None]:
         """Pieces of the answer from number `after` on, as they come; ends when the reply is final.
@@ -54,8 +70,32 @@ class Progress:
         self._lock = threading.Lock()
         self._deltas: list[Delta] = []
         self._readers: list[Reader[Delta | None]] = []
+        self._takers: list[Via] = []
+        self._recording = False
         self._reply: Reply | None = None
         self._final = threading.Event()
+        self.given: Via | None = None
+
+    @contextmanager
+    def taking(self, via: Via) -> Iterator[None]:
+        """A reader is there who takes the reply by this way."""
+        with self._lock:
+            self._takers.append(via)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._takers.remove(via)
+                in_between = self._recording and self._reply is None
+            if in_between:
+                # what is written down as given must not be left behind
+                self._final.wait(RECORDING_SECONDS)
+
+    def taker(self) -> Via | None:
+        """The way by which a reader takes the reply that is recorded now; None when nobody is there."""
+        with self._lock:
+            self._recording = bool(self._takers)
+            return self._takers[0] if self._takers else None
 
     def emit(self, text: str) -> None:
         """Adds the next piece."""
@@ -67,12 +107,12 @@ class Progress:
             for reader in self._readers:
                 reader.put(piece)
 
-    def finish(self, reply: Reply) -> None:
-        """Makes the reply final; later calls change nothing."""
+    def finish(self, reply: Reply, given: Via | None = None) -> None:
+        """Makes the reply final, delivered by the way `given`; later calls change nothing."""
         with self._lock:
             if self._reply is not None:
                 return
-            self._reply = reply
+            self._reply, self.given = reply, given
             for reader in self._readers:
                 reader.put(None)
         self._final.set()
@@ -117,6 +157,13 @@ class Run:
         self.attempt = attempt
         self._progress = progress
 
+    @property
+    def given(self) -> Via | None:
+        return self._progress.given
+
+    def taking(self, via: Via) -> AbstractContextManager[None]:
+        return self._progress.taking(via)
+
     def deltas(self, after: int = 0, heartbeat: float | None = None) -> Iterator[Delta | None]:
         return self._progress.deltas(after, heartbeat)
 
@@ -158,7 +205,12 @@ class FollowedRun:
         self.exchange_id = exchange_id
         self.trace_id = trace_id
         self.attempt = attempt
+        self.given: Via | None = None
         self._look = look
+
+    def taking(self, via: Via) -> AbstractContextManager[None]:
+        # the process that makes the answer knows nothing of this reader
+        return nullcontext()
 
     def deltas(self, after: int = 0, heartbeat: float | None = None) -> Iterator[Delta | None]:
         # the row holds no pieces: the whole answer is the first and only one

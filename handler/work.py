@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from errors import Unavailable
-from handler.message import InboundMessage, Reply
+from handler.message import MANUAL, InboundMessage, Reply
 from handler.run import Progress
 from storage.db import patiently
 from storage.exchange_rows import Timing
@@ -52,6 +52,8 @@ class Work:
     silenced: Callable[[], bool] = lambda: False
     """Whether a person has taken the dialogue meanwhile: then no further piece is shown."""
 
+    instead: Callable[[Reply], Reply] | None = None
+    """What is said instead of a reply when a person took the dialogue before it could be recorded."""
     standing: Standing | None = None
     """Where the dialogue stood at the last `look`."""
 
@@ -122,18 +124,27 @@ class Work:
         if self.lost:
             return None
         timing = Timing(self.first_delta_ms, self.elapsed_ms())
+        # a reader who waits gives an answer to the customer at once, an apology not always
+        via = None if reply.error is not None or reply.source in MANUAL else self.progress.taker()
+        given, guarded = None, self.instead is not None
         # what cannot be stored is most likely an ornament: the customer needs the words
         for each in (reply, Reply(reply.text, reply.source, error=reply.error)):
-            record = partial(self.exchanges.answer, self.exchange.id, self.owner, each, timing)
+            record = partial(
+                self.exchanges.answer, self.exchange.id, self.owner, each, timing, via, unless_owned=guarded
+            )
             try:
-                if not patiently(record, AWAY_SECONDS):
+                outcome = patiently(record, AWAY_SECONDS)
+                if outcome == "owned" and self.instead is not None:
+                    instead, self.instead = self.instead, None
+                    return self.finish(instead(each))
+                if not outcome:
                     return None
-                reply = each
+                reply, given = each, via if outcome == "delivered" else None
                 break
             except Unavailable:
                 log.exception("the answer is shown and not recorded", extra={"exchange": self.exchange.id})
                 break
             except Exception:
                 log.exception("this answer cannot be stored", extra={"exchange": self.exchange.id})
-        self.progress.finish(reply)
+        self.progress.finish(reply, given)
         return reply

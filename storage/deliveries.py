@@ -17,7 +17,7 @@ from storage.db import Database, changed, now_ms
 from storage.exchange_rows import BY_STATUS, UNFINISHED, reply_of
 from storage.jobs import enqueue, late_key
 from storage.models import Exchange
-from storage.statements import table
+from storage.statements import among, table
 from storage.together import Together
 
 _exchanges = table(Exchange)
@@ -181,7 +181,7 @@ def _ours(numbers: Sequence[int], via: Via) -> dict[str, object]:
     return {"exchanges": numbers, "via": via, "moment": now_ms()}
 
 
-_them = _exchanges.c.id.in_(bindparam("exchanges", expanding=True))
+_them = among(_exchanges.c.id, "exchanges")
 _given = {"status": "delivered", "delivery": bindparam("via"), "delivered_ms": bindparam("moment")}
 _deliver = update(_exchanges).where(_them, open_to(bindparam("via"))).values(_given)
 _deliver_to_asker = update(_exchanges).where(_them, open_to("fetch")).values(_given)

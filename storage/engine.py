@@ -50,6 +50,8 @@ def make_engine(url: str, patient: bool = False) -> Engine:
         isolation_level="AUTOCOMMIT",
         pool_size=CONNECTIONS,
         max_overflow=0,
+        # the connections that were used last have their statements prepared and their caches warm
+        pool_use_lifo=True,
         # a request that found no free connection for a second has no second one to give
         pool_timeout=1,
         pool_recycle=1800,

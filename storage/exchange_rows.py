@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Row
 
-from handler.message import MANUAL, Doc, InboundMessage, Line, Reply, Source, Usage
+from handler.message import MANUAL, Doc, InboundMessage, Line, Reply, Source, Usage, Via
 from storage.models import Exchange
 
 UNFINISHED = ("claimed", "running")
@@ -69,6 +69,15 @@ class Given(NamedTuple):
     owner: str
     reply: Reply
     timing: Timing
+    via: Via | None = None
+    """How a reader who waits for it gives it to the customer at once; None when nobody is there."""
+    unless_owned: bool = False
+    """Only while no person has the dialogue, or is waited for."""
+
+
+Outcome = Literal["", "owned", "answered", "delivered"]
+"""What became of a `Given`: nothing, because the exchange is lost or because a person has the dialogue; or it
+is written, and perhaps delivered with it."""
 
 
 def claimed(wanted: Wanted, now: int) -> dict[str, Any]:
@@ -98,10 +107,9 @@ def claimed(wanted: Wanted, now: int) -> dict[str, Any]:
 
 
 def answered(reply: Reply, timing: Timing, now: int) -> dict[str, Any]:
-    """The columns that an answer changes."""
+    """The columns that an answer changes, besides those of its delivery."""
     usage = reply.usage or Usage()
     return {
-        "status": "answered",
         "owner": None,
         "answer": reply.text,
         "source": reply.source,

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Integer,
+    Row,
     Select,
     String,
     Text,
@@ -29,6 +30,8 @@ from sqlalchemy import (
     column,
     func,
     literal,
+    not_,
+    or_,
     select,
     union_all,
     update,
@@ -36,15 +39,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import TypeDecorator
 
+from handler.handoff import OWNED
 from storage.db import Database, now_ms
-from storage.exchange_rows import UNFINISHED, Claim, Given, Note, Wanted, answered, claimed, is_said
+from storage.exchange_rows import UNFINISHED, Claim, Given, Note, Outcome, Wanted, answered, claimed, is_said
+from storage.handoff_tables import Handoff
 from storage.jobs import AT_ONCE, late_key
 from storage.library_tables import LibraryUse
 from storage.models import DialogueSession, Exchange, Job, Message
 from storage.statements import is_one_of, table
 
-EXCHANGES, MESSAGES, SESSIONS, JOBS, USES = (
-    table(each) for each in (Exchange, Message, DialogueSession, Job, LibraryUse)
+EXCHANGES, MESSAGES, SESSIONS, JOBS, USES, HANDOFFS = (
+    table(each) for each in (Exchange, Message, DialogueSession, Job, LibraryUse, Handoff)
 )
 NAMES = ("platform", "account", "user_id", "session_key")
 """What a dialogue is known by."""
@@ -76,11 +81,12 @@ class ExchangeSets:
 
     def note(self, notes: Sequence[Note]) -> list[bool | None]:
         """Whether each was written; False for an exchange that its owner has lost."""
-        rows = [note._asdict() for note in notes]
-        return self._each(_note, _NOTED, rows, {})
+        numbers = [note.exchange_id for note in notes]
+        found = self._each(_note, _NOTED, [note._asdict() for note in notes], {})
+        return [None] * len(notes) if found is None else [each in found for each in numbers]
 
-    def answer(self, given: Sequence[Given]) -> list[bool | None]:
-        """Whether each reply was made final, as `Exchanges.answer`."""
+    def answer(self, given: Sequence[Given]) -> list[Outcome | None]:
+        """What became of each reply, as `Exchanges.answer`; None for one that was not written."""
         now = now_ms()
         rows = [
             {
@@ -89,10 +95,13 @@ class ExchangeSets:
                 "owner": each.owner,
                 "said": is_said(each.reply),
                 "job": late_key(each.exchange_id),
+                "via": each.via,
+                "unless_owned": each.unless_owned,
             }
             for each in given
         ]
-        return self._each(_answer, _ANSWERED, rows, {"now": now})
+        found = self._each(_answer, _ANSWERED, rows, {"now": now}) or {}
+        return [found[each.exchange_id].status if each.exchange_id in found else None for each in given]
 
     def _each(
         self,
@@ -100,14 +109,13 @@ class ExchangeSets:
         columns: Columns,
         rows: Sequence[dict[str, Any]],
         more: Mapping[str, int],
-    ) -> list[bool | None]:
-        numbers = [row["exchange_id"] for row in rows]
-        if len(set(numbers)) < len(numbers):
+    ) -> dict[int, Row[Any]] | None:
+        """What the statement tells of the exchanges that it changed, by number; None if it cannot be used."""
+        if len({row["exchange_id"] for row in rows}) < len(rows):
             # joined with two rows, a row is changed by one of them
-            return [None] * len(rows)
+            return None
         numbered = [{**row, "number": at} for at, row in enumerate(rows)]
-        done = {row.id for row in self.db.tell(statement, {"rows": _json(columns, numbered), **more})}
-        return [number in done for number in numbers]
+        return {row.id: row for row in self.db.tell(statement, {"rows": _json(columns, numbered), **more})}
 
 
 def _json(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -207,10 +215,23 @@ def _noting() -> Select[Any]:
 def _answering() -> Select[Any]:
     given = _rows(_ANSWERED)
     columns = {each.name: given.c[each.name] for each in _ANSWERED if each.name in _ANSWER}
+    owned = select(HANDOFFS.c.id).where(
+        HANDOFFS.c.session_id == EXCHANGES.c.session_id, is_one_of(HANDOFFS.c.status, OWNED)
+    )
+    at_once = and_(given.c.via.is_not(None), EXCHANGES.c.later.is_(None))
     final = (
         _held(given)
-        .values(owner=None, **columns)
-        .returning(EXCHANGES.c.id, EXCHANGES.c.session_id, EXCHANGES.c.later, given.c.number)
+        .where(or_(not_(given.c.unless_owned), not_(owned.exists())))
+        .values(
+            owner=None,
+            **columns,
+            status=case((at_once, "delivered"), else_="answered"),
+            delivery=case((at_once, given.c.via), else_=EXCHANGES.c.delivery),
+            delivered_ms=case((at_once, _now), else_=EXCHANGES.c.delivered_ms),
+        )
+        .returning(
+            EXCHANGES.c.id, EXCHANGES.c.session_id, EXCHANGES.c.later, EXCHANGES.c.status, given.c.number
+        )
         .cte("final")
     )
     lines = _line("assistant", given.c.answer, final, given, given.c.said)
@@ -263,7 +284,7 @@ def _answering() -> Select[Any]:
         .returning(USES.c.entry_id)
         .cte("counted")
     )
-    return select(final.c.id).add_cte(lines, jobs, counted)
+    return select(final.c.id, final.c.status).add_cte(lines, jobs, counted)
 
 
 def _held(given: CTE) -> Update:
@@ -289,13 +310,15 @@ _NOTED = [
     *(EXCHANGES.c[each] for each in IDS),
 ]
 _ANSWER = (
-    *("status", "answer", "source", "library_id", "error_code", "truncated", "docs", "suggestions"),
+    *("answer", "source", "library_id", "error_code", "truncated", "docs", "suggestions"),
     *("input_tokens", "output_tokens", "first_delta_ms", "total_ms", "answered_ms"),
 )
 _ANSWERED = [
     *_HELD,
     *(EXCHANGES.c[each] for each in _ANSWER),
     Column("said", Boolean),
+    Column("via", String),
+    Column("unless_owned", Boolean),
     Column("job", JOBS.c.key.type),
 ]
 _claim, _note, _answer = _claiming(), _noting(), _answering()

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import takewhile
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Integer, bindparam, case, func, insert, select, update
+from sqlalchemy import Boolean, Connection, Integer, bindparam, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from handler.message import MANUAL, InboundMessage, Media, Reply
+from handler.handoff import OWNED
+from handler.message import MANUAL, InboundMessage, Media, Reply, Via
 from storage.db import Database, changed, now_ms
 from storage.exchange_rows import (
     BY_STATUS,
@@ -25,6 +27,7 @@ from storage.exchange_rows import (
     Claim,
     Given,
     Note,
+    Outcome,
     Timing,
     Wanted,
     answered,
@@ -33,10 +36,11 @@ from storage.exchange_rows import (
     exchange_of,
     is_said,
 )
+from storage.handoff_tables import Handoff
 from storage.jobs import enqueue, late_key
 from storage.library import count_hit
 from storage.models import DialogueSession, Exchange, Message
-from storage.standing import LOOK, NOWHERE, Standing, standing_of
+from storage.standing import Standing, look
 from storage.statements import Change, added, is_one_of, table
 from storage.together import Together
 
@@ -45,7 +49,9 @@ R = TypeVar("R")
 
 CLAIM_TRIES = 5
 # The statements of every message, built once: to build one costs more than to have it executed.
-EXCHANGES, MESSAGES, SESSIONS = (table(each) for each in (Exchange, Message, DialogueSession))
+EXCHANGES, MESSAGES, SESSIONS, HANDOFFS = (
+    table(each) for each in (Exchange, Message, DialogueSession, Handoff)
+)
 _held = update(EXCHANGES).where(
     EXCHANGES.c.id == bindparam("held"),
     EXCHANGES.c.owner == bindparam("holder"),
@@ -69,7 +75,18 @@ _join = Change(
     _same_message,
     EXCHANGES,
 )
-_answer = Change(_held, [EXCHANGES.c.id == bindparam("held")], EXCHANGES.c.session_id, EXCHANGES.c.later)
+_unpromised = EXCHANGES.c.later.is_(None)
+_answer = Change(
+    _held.values(
+        status=case((_unpromised & bindparam("given", type_=Boolean), "delivered"), else_="answered"),
+        delivery=case((_unpromised, bindparam("via")), else_=EXCHANGES.c.delivery),
+        delivered_ms=case((_unpromised, bindparam("moment")), else_=EXCHANGES.c.delivered_ms),
+    ),
+    [EXCHANGES.c.id == bindparam("held")],
+    *(EXCHANGES.c.session_id, EXCHANGES.c.later, EXCHANGES.c.status),
+)
+_owned = select(HANDOFFS.c.id).join(EXCHANGES, EXCHANGES.c.session_id == HANDOFFS.c.session_id)
+_owned = _owned.where(EXCHANGES.c.id == bindparam("number"), is_one_of(HANDOFFS.c.status, OWNED))
 _add_exchange, _add_dialogue, _add_line = insert(EXCHANGES), insert(SESSIONS), insert(MESSAGES)
 _find_dialogue = select(SESSIONS.c.id).where(
     *(SESSIONS.c[each] == bindparam(each) for each in ("platform", "account", "user_id", "session_key"))
@@ -98,7 +115,7 @@ class Exchanges:
             self._claims = Together(self._claim, self._in_turn(self._take))
             self._notes = Together(self._jot, self._in_turn(_jot))
             self._answers = Together(self._answer, self._in_turn(self._record))
-        self._standings = Together(lambda number: self._stand([number])[0], self._stand)
+        self._standings = Together(lambda number: look(db, [number])[0], partial(look, db))
 
     def claim(self, message: InboundMessage, owner: str, lease_ms: int) -> Claim:
         """Inserts the exchange, or joins the one that another delivery of this message inserted.
@@ -136,10 +153,6 @@ class Exchanges:
     def standing(self, exchange: Exchange) -> Standing:
         """Where the exchange's dialogue stands now."""
         return self._standings(exchange.id)
-
-    def _stand(self, numbers: Sequence[int]) -> list[Standing]:
-        found = {row.number: standing_of(row) for row in self.db.ask(LOOK, {"numbers": numbers})}
-        return [found.get(each, NOWHERE) for each in numbers]
 
     def ahead(self, exchange: Exchange) -> int:
         """How many earlier messages of the same dialogue have no answer yet.
@@ -181,25 +194,41 @@ class Exchanges:
 
         return self.db.transact(record)
 
-    def answer(self, exchange_id: int, owner: str, reply: Reply, timing: Timing) -> bool:
-        """Makes the reply final and adds it to the transcript; False when we lost the exchange."""
-        return self._answers(Given(exchange_id, owner, reply, timing))
+    def answer(
+        self,
+        exchange_id: int,
+        owner: str,
+        reply: Reply,
+        timing: Timing,
+        via: Via | None = None,
+        *,
+        unless_owned: bool = False,
+    ) -> Outcome:
+        """Makes the reply final and adds it to the transcript; nothing when we lost the exchange.
 
-    def _answer(self, given: Given) -> bool:
+        With `via` it is delivered at once, unless it was promised to another way.
+        """
+        return self._answers(Given(exchange_id, owner, reply, timing, via, unless_owned))
+
+    def _answer(self, given: Given) -> Outcome:
         return self.db.transact(lambda session: self._record(session, given))
 
-    def _record(self, session: Session, given: Given) -> bool:
-        connection, now, (number, owner, reply, timing) = session.connection(), now_ms(), given
-        mine = {"held": number, "holder": owner}
-        if (row := _answer.on(connection, answered(reply, timing, now) | mine)) is None:
-            return False
+    def _record(self, session: Session, given: Given) -> Outcome:
+        connection, now, number, reply = session.connection(), now_ms(), given.exchange_id, given.reply
+        if given.unless_owned and connection.execute(_owned, {"number": number}).first() is not None:
+            return "owned"
+        mine = {"held": number, "holder": given.owner}
+        way = {"given": given.via is not None, "via": given.via, "moment": now if given.via else None}
+        if (row := _answer.on(connection, answered(reply, given.timing, now) | mine | way)) is None:
+            return ""
         if is_said(reply):
             _say(connection, row.session_id, number, "assistant", reply.text, now)
         if row.later is not None:
             enqueue(session, row.later, late_key(number), exchange_id=number)
         if reply.library_id is not None:
             count_hit(session, reply.library_id, now)
-        return True
+        outcome: Outcome = row.status
+        return outcome
 
     def get(self, exchange_id: int) -> Exchange | None:
         """The row as it is now."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import func, select
 
 from handler.handoff import OWNED, RANK, Priority, estimated_wait
 from storage.db import Database, now_ms
 from storage.exchange_rows import reply_of
 from storage.handoff_tables import Handoff
 from storage.models import Exchange
-from storage.statements import is_one_of, table
+from storage.statements import among, is_one_of, table
 
 USUAL_SECONDS = 180.0
 """What a session is believed to take while there are none to learn from."""
@@ -22,7 +22,7 @@ BOT = ("coze", "fallback", "library", "system")
 
 _handoffs = table(Handoff)
 _owned = select(_handoffs.c.session_id).where(
-    _handoffs.c.session_id.in_(bindparam("dialogues", expanding=True)),
+    among(_handoffs.c.session_id, "dialogues"),
     is_one_of(_handoffs.c.status, OWNED),
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -21,14 +21,21 @@ from handler.message import MANUAL
 from storage.db import Database, changed, now_ms
 from storage.events import publish
 from storage.handoff_news import News, tell_change, tell_line
-from storage.handoff_rows import called, last_agent, nobody, row_of, seconds_since, theirs, why_called
+from storage.handoff_rows import (
+    called,
+    handoffs_of,
+    last_agent,
+    nobody,
+    row_of,
+    seconds_since,
+    theirs,
+    why_called,
+)
 from storage.handoff_tables import Handoff, HandoffStep, QueueDoor
 from storage.jobs import enqueue
 from storage.models import Exchange, Message
 from storage.only_row import write_only_row
 from storage.presence import make_room
-from storage.statements import table
-from storage.together import Together
 
 TRIES = 20
 """Looks at a row that others change all the time."""
@@ -55,9 +62,6 @@ class Change:
 Decide = Callable[[Session, Handoff, int], Change | None]
 """Looks at the row at a moment, unix milliseconds; None changes nothing. May raise."""
 
-_handoffs = table(Handoff)
-_rows = select(_handoffs).where(_handoffs.c.session_id.in_(bindparam("dialogues", expanding=True)))
-
 
 class Handoffs:
     """The rows and their changes. `clock` gives unix milliseconds."""
@@ -65,16 +69,10 @@ class Handoffs:
     def __init__(self, db: Database, clock: Callable[[], int] = now_ms) -> None:
         self.db = db
         self.clock = clock
-        self._looks = Together(lambda dialogue: self._look([dialogue])[0], self._look)
 
     def get(self, session_id: int) -> Handoff | None:
         """The row as it is now; None when no person ever had to do with the dialogue."""
-        (row,) = self._looks(session_id)
-        return row
-
-    def _look(self, session_ids: Sequence[int]) -> list[tuple[Handoff | None]]:
-        found = {row.session_id: row for row in self.db.ask(_rows, {"dialogues": session_ids})}
-        return [(Handoff(**found[each]._mapping) if each in found else None,) for each in session_ids]
+        return handoffs_of(self.db, [session_id]).get(session_id)
 
     def escalate(
         self, session_id: int, why: Escalation, *, actor: str, limit: int, line: str

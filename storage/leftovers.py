@@ -20,7 +20,7 @@ from storage.exchange_rows import UNFINISHED, WITHHELD, exchange_of
 from storage.models import Exchange
 from storage.outbound_tables import Rest, Ride
 from storage.patience import within
-from storage.statements import is_one_of, table
+from storage.statements import among, is_one_of, table
 from storage.together import Together
 
 KEPT_MS = 10 * 60 * 1000
@@ -68,7 +68,7 @@ _waiting = (
     .limit(RIDERS)
 )
 _carriers = select(_carrier.c.id).where(
-    _carrier.c.id.in_(bindparam("carriers", expanding=True)),
+    among(_carrier.c.id, "carriers"),
     or_(
         select(_rides.c.exchange_id).where(_rides.c.carrier_id == _carrier.c.id).exists(),
         select(_exchanges.c.id).where(_could_ride).correlate(_carrier).exists(),

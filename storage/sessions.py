@@ -13,7 +13,7 @@ from storage.columns import fitting
 from storage.db import Database, now_ms
 from storage.models import DialogueSession, Message
 from storage.patience import within
-from storage.statements import table
+from storage.statements import among, table
 from storage.together import Together
 
 LOOK_SECONDS = 0.45
@@ -30,7 +30,7 @@ _latest = (
     select(func.max(_dialogues.c.id))
     .where(
         *(_dialogues.c[each] == bindparam(each) for each in ("platform", "account")),
-        _dialogues.c.user_id.in_(bindparam("users", expanding=True)),
+        among(_dialogues.c.user_id, "users"),
     )
     .group_by(_dialogues.c.user_id)
 )

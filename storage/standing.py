@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, and_, bindparam, func, select
+from sqlalchemy import Row, and_, func, select
 
 from storage.customers import Customer
+from storage.db import Database
 from storage.exchange_rows import UNFINISHED
+from storage.handoff_rows import handoffs_of
 from storage.handoff_tables import Handoff
 from storage.models import DialogueSession, Exchange
-from storage.statements import is_one_of, table
+from storage.statements import among, is_one_of, table
 
 
 class Standing(NamedTuple):
@@ -42,13 +45,13 @@ _ahead = (
     )
     .scalar_subquery()
 )
-LOOK = (
+_look = (
     select(
         _exchanges.c.id.label("number"),
         _ahead.label("ahead"),
         func.coalesce(_customers.c.met_until_ms, 0).label("met_until_ms"),
+        _handoffs.c.session_id.label("handed"),
         *_dialogues.c,
-        *_handoffs.c,
     )
     .select_from(
         _exchanges.join(_dialogues, _dialogues.c.id == _exchanges.c.session_id)
@@ -58,17 +61,22 @@ LOOK = (
             and_(*(_customers.c[each] == _dialogues.c[each] for each in ("platform", "account", "user_id"))),
         )
     )
-    .where(_exchanges.c.id.in_(bindparam("numbers", expanding=True)))
+    .where(among(_exchanges.c.id, "numbers"))
 )
-_BEGIN = 3
-_MIDDLE = _BEGIN + len(_dialogues.c)
-_DIALOGUE, _HANDOFF = _dialogues.c.keys(), _handoffs.c.keys()
+_DIALOGUE = _dialogues.c.keys()
 
 
-def standing_of(row: Row[Any]) -> Standing:
-    """A row of `LOOK` as objects that no session looks after."""
-    dialogue = DialogueSession(**dict(zip(_DIALOGUE, row[_BEGIN:_MIDDLE], strict=True)))
-    theirs = dict(zip(_HANDOFF, row[_MIDDLE:], strict=True))
-    return Standing(
-        dialogue, None if theirs["id"] is None else Handoff(**theirs), row.met_until_ms, row.ahead
-    )
+def look(db: Database, numbers: Sequence[int]) -> list[Standing]:
+    """Where the dialogues of these exchanges stand, in the order of the numbers."""
+    found = {row.number: row for row in db.ask(_look, {"numbers": numbers})}
+    # few dialogues ever had to do with a person, and a handoff's row has many columns
+    handed = [row.handed for row in found.values() if row.handed is not None]
+    handoffs = handoffs_of(db, handed) if handed else {}
+    standings = {number: _standing(row, handoffs.get(row.handed)) for number, row in found.items()}
+    return [standings.get(each, NOWHERE) for each in numbers]
+
+
+def _standing(row: Row[Any], handoff: Handoff | None) -> Standing:
+    # an object that no session looks after, which is far cheaper
+    dialogue = DialogueSession(**dict(zip(_DIALOGUE, row[-len(_DIALOGUE) :], strict=True)))
+    return Standing(dialogue, handoff, row.met_until_ms, row.ahead)

@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Insert, Row, Table, Update, literal_column, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Insert,
+    Row,
+    Table,
+    Update,
+    any_,
+    bindparam,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from storage.columns import Base
 
@@ -18,6 +33,33 @@ def table(kind: type[Base]) -> Table:
 def is_one_of(column: ColumnElement[str], words: Iterable[str]) -> ColumnElement[bool]:
     """`column IN (…)` for words of ours, written out: SQLAlchemy renders a bound list each time anew."""
     return column.in_([literal_column(f"'{word}'") for word in words])
+
+
+class among(FunctionElement[bool]):
+    """`among(column, "names")`: whether the column has one of the values in the parameter `names`.
+
+    PostgreSQL takes them as one array: the statement's text is the same for any number of them, so that the
+    server plans it once and SQLAlchemy writes it once. Elsewhere it is an `IN` of that many parameters.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any], names: str) -> None:
+        super().__init__(column, bindparam(names, expanding=True, type_=column.type))
+
+
+@compiles(among)
+def _as_list(element: Any, compiler: Any, **options: Any) -> str:
+    column, values = element.clauses
+    return str(compiler.process(column.in_(values), **options))
+
+
+@compiles(among, "postgresql")
+def _as_array(element: Any, compiler: Any, **options: Any) -> str:
+    column, values = element.clauses
+    array = bindparam(values.key, type_=ARRAY(column.type))
+    return str(compiler.process(column == any_(array), **options))
 
 
 class Change:

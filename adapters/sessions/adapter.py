@@ -114,8 +114,9 @@ class SessionsAdapter(Adapter):
         chat: ServiceChat = g.sessions_chat
         if g.sessions_stream:
             return event_stream(self._frames(chat, message, run))
-        reply = run.wait(message.seconds_left())
-        if reply is None:
+        with run.taking("sync"):
+            reply = run.wait(message.seconds_left())
+        if (reply := reply or run.wait(0)) is None:
             return _json(success(chat_data(chat), "the answer is being made; fetch its result"))
         if reply.error is not None:
             return _json(failure(BotFailed(reply.text), _ids(chat, reply)), BotFailed.status)
@@ -270,14 +271,15 @@ class SessionsAdapter(Adapter):
         """`chat` names it, `delta` brings pieces, and `done` or `error` is the envelope of the JSON form."""
         yield _frame("chat", {"chat_id": chat.id, "session_id": chat.session})
         streamed: list[str] = []
-        for delta in run.deltas(heartbeat=QUIET_SECONDS):
-            if delta is None:
-                yield b": keep-alive\n\n"
-                if message.seconds_left() == 0:
-                    break
-            else:
-                streamed.append(delta.text)
-                yield _frame("delta", {"content": delta.text})
+        with run.taking("stream"):
+            for delta in run.deltas(heartbeat=QUIET_SECONDS):
+                if delta is None:
+                    yield b": keep-alive\n\n"
+                    if message.seconds_left() == 0:
+                        break
+                else:
+                    streamed.append(delta.text)
+                    yield _frame("delta", {"content": delta.text})
         reply = run.wait(0) or Reply(self.gateway.texts.busy, "system", error="out_of_time")
         if reply.error is not None:
             yield _frame("error", failure(BotFailed(reply.text), _ids(chat, reply)))

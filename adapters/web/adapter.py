@@ -167,7 +167,9 @@ class WebAdapter(Adapter):
         )
 
     def respond(self, message: InboundMessage, run: Follows) -> Response:
-        reply = run.wait(message.seconds_left()) or self._out_of_time()
+        with run.taking("sync"):
+            reply = run.wait(message.seconds_left())
+        reply = reply or run.wait(0) or self._out_of_time()
         if reply.source in MANUAL:
             self.gateway.deliver(run, "sync")
             raise Conflict(in_manual_mode(reply))
@@ -339,7 +341,8 @@ class WebAdapter(Adapter):
     ) -> Response:
         def frames() -> Iterator[bytes]:
             told = Told(message_id, start)
-            yield from answer_frames(run, told, seconds, self._out_of_time(), news)
+            with run.taking("stream"):
+                yield from answer_frames(run, told, seconds, self._out_of_time(), news)
             if (reply := run.wait(0)) is not None and reply.error is None:
                 self.gateway.deliver(run, "stream")
 

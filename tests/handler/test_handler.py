@@ -9,7 +9,7 @@ import pytest
 
 from handler.handler import Handler
 from handler.message import InboundMessage, Reply
-from handler.run import FollowedRun, Run
+from handler.run import FollowedRun, Progress, Run
 from handler.work import Work
 from storage.db import Database
 from storage.deliveries import Deliveries
@@ -139,6 +139,54 @@ def test_a_reply_is_delivered_once(build: Callable[..., Handler]) -> None:
     row = handler.exchanges.get(run.exchange_id)
     assert row is not None
     assert (row.status, row.delivery) == ("delivered", "sync")
+
+
+def test_a_reply_whose_reader_waits_is_delivered_as_it_is_recorded(build: Callable[..., Handler]) -> None:
+    bot = Scripted()
+    handler = build(bot)
+    run = handler.answer(message())
+    with run.taking("sync"):
+        bot.go.set()
+        assert run.wait(5) is not None
+    row = handler.exchanges.get(run.exchange_id)
+    assert row is not None
+    assert (row.status, row.delivery, run.given) == ("delivered", "sync", "sync")
+    assert [handler.deliver(run, "sync"), handler.deliver(run, "stream")] == ["sync", "sync"]
+
+
+def test_an_apology_is_not_delivered_by_itself(build: Callable[..., Handler]) -> None:
+    bot = Scripted(Reply("抱歉", "system", error="coze_5000"))
+    bot.go.set()
+    handler = build(bot)
+    run = handler.answer(message())
+    with run.taking("sync"):
+        assert run.wait(5) is not None
+    row = handler.exchanges.get(run.exchange_id)
+    assert row is not None
+    assert (row.status, row.delivery, run.given) == ("answered", None, None)
+
+
+def test_a_reader_who_has_left_takes_nothing(build: Callable[..., Handler]) -> None:
+    bot = Scripted()
+    handler = build(bot)
+    run = handler.answer(message())
+    with run.taking("sync"):
+        assert run.wait(0.01) is None
+    bot.go.set()
+    assert run.wait(5) is not None
+    row = handler.exchanges.get(run.exchange_id)
+    assert row is not None
+    assert (row.status, run.given) == ("answered", None)
+
+
+def test_a_reader_who_leaves_while_its_reply_is_recorded_gets_it() -> None:
+    progress, reply = Progress(), Reply("好的", "coze")
+    with progress.taking("sync"):
+        assert progress.wait(0) is None
+        assert progress.taker() == "sync"
+        threading.Timer(0.05, progress.finish, (reply, "sync")).start()
+    assert progress.wait(0) is reply
+    assert progress.given == "sync"
 
 
 def test_nothing_runs_after_the_answer(build: Callable[..., Handler]) -> None:

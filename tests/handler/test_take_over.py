@@ -17,6 +17,7 @@ from handler.message import Doc, InboundMessage, Reply
 from handler.run import FollowedRun, Run
 from handler.work import Work
 from storage.db import Database
+from storage.exchange_rows import Outcome
 from storage.models import Exchange, Message
 from storage.sessions import Sessions
 from texts import Texts
@@ -185,11 +186,11 @@ def test_an_answer_is_shown_when_the_database_has_recorded_it(process: Process) 
     handler = process(Scripted("kept", go=True))
     real, asked = handler.exchanges.answer, []
 
-    def twice_away(*args: object) -> bool:
+    def twice_away(*args: object, **options: object) -> Outcome:
         asked.append(args)
         if len(asked) < 3:
             raise Unavailable
-        return real(*args)  # type: ignore[arg-type]
+        return real(*args, **options)  # type: ignore[arg-type]
 
     with mock.patch.object(handler.exchanges, "answer", twice_away):
         run = handler.answer(message())
@@ -219,10 +220,10 @@ def test_an_answer_with_ornaments_that_cannot_be_stored_is_kept_without_them(pro
     handler = process(Ornate())
     real = handler.exchanges.answer
 
-    def picky(number: int, owner: str, reply: Reply, timing: object) -> bool:
+    def picky(number: int, owner: str, reply: Reply, *more: object, **options: object) -> Outcome:
         if reply.docs:
             raise ValueError("cannot be stored")
-        return real(number, owner, reply, timing)  # type: ignore[arg-type]
+        return real(number, owner, reply, *more, **options)  # type: ignore[arg-type]
 
     with mock.patch.object(handler.exchanges, "answer", picky):
         run = handler.answer(message())

@@ -13,7 +13,7 @@ import pytest
 from handler.message import InboundMessage, Reply, Via
 from storage.db import Database
 from storage.deliveries import Deliveries
-from storage.exchange_rows import Timing
+from storage.exchange_rows import Outcome, Timing
 from storage.exchanges import Exchanges
 from storage.jobs import Jobs
 from storage.models import Exchange
@@ -38,8 +38,8 @@ class Desk:
         message = InboundMessage("web", "default", "u", str(next(self._keys)), "你好", request_id="trace")
         self.number = self.exchanges.claim(message, "owner", 60_000).exchange.id
 
-    def answer(self) -> bool:
-        return self.exchanges.answer(self.number, "owner", ANSWER, TIMING)
+    def answer(self, via: Via | None = None) -> Outcome:
+        return self.exchanges.answer(self.number, "owner", ANSWER, TIMING, via)
 
     def deliver(self, via: Via = "passive") -> Via | None:
         return self.deliveries.deliver(self.number, via)
@@ -70,6 +70,30 @@ def test_an_answer_goes_out_once_and_may_be_repeated_by_the_same_way(desk: Desk)
     assert [desk.deliver("passive"), desk.deliver("stream"), desk.deliver("passive")] == ["passive"] * 3
     assert (desk.row.status, desk.row.delivery) == ("delivered", "passive")
     assert desk.deliveries.deliver(404, "passive") is None
+
+
+def test_an_answer_whose_reader_waits_is_delivered_with_its_record(desk: Desk) -> None:
+    assert desk.answer("sync") == "delivered"
+    row = desk.row
+    assert (row.status, row.delivery, row.delivered_ms) == ("delivered", "sync", row.answered_ms)
+    assert [desk.deliver("sync"), desk.deliver("stream"), desk.promise()] == ["sync", "sync", False]
+
+
+def test_a_promised_answer_goes_its_own_way_whoever_waits(desk: Desk) -> None:
+    assert desk.promise()
+    assert desk.answer("sync") == "answered"
+    assert (desk.row.status, desk.row.delivery, desk.row.delivered_ms) == ("answered", None, None)
+    assert desk.deliver("sync") == "push"
+    assert desk.carriers == ["push"]
+
+
+def test_a_waiting_reader_and_a_promise_at_once_leave_exactly_one_way(desk: Desk) -> None:
+    for _ in range(6):
+        desk.begin()
+        outcome, promised = at_once([partial(desk.answer, "sync"), desk.promise])
+        assert promised is (outcome == "answered")
+        assert desk.row.status == outcome
+        assert desk.carriers == (["push"] if promised else [])
 
 
 @pytest.mark.parametrize(
@@ -109,7 +133,7 @@ def test_all_three_at_once_leave_exactly_one_way(desk: Desk) -> None:
         desk.begin()
         calls: list[Callable[[], object]] = [desk.answer, desk.promise, desk.deliver, desk.promise]
         answered, promised, delivered, again = at_once(calls)
-        assert answered is True
+        assert answered == "answered"
         assert promised is again is (delivered != "passive")
         assert desk.carriers == (["push"] if promised else [])
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
+from handler.handoff import Escalation
 from handler.message import Doc, InboundMessage, Media, Reply, Usage
 from storage.db import Database
 from storage.deliveries import Deliveries
 from storage.exchange_rows import Given, Note, Timing, Wanted, reply_of
 from storage.exchange_sets import ExchangeSets
 from storage.exchanges import Exchanges
+from storage.handoffs import Handoffs
 from storage.library import Draft, Library
 from storage.models import DialogueSession, Exchange, Job, Message
 from storage.sessions import Sessions
@@ -131,7 +133,7 @@ def test_answers_are_stored_as_they_would_be_alone(db: Database, sets: ExchangeS
         assert Exchanges(db).answer(number, "me", reply, TIMING)
     together = claim(sets, *(f"together-{n}" for n in range(4)))
     given = [Given(number, "me", reply, TIMING) for number, reply in zip(together, replies, strict=True)]
-    assert sets.answer(given) == [True] * 4
+    assert sets.answer(given) == ["answered"] * 4
     for one, other in zip(alone, together, strict=True):
         first, second = stored(db, one), stored(db, other)
         own = {"id", "dedupe_key", "created_ms", "lease_ms", "answered_ms"}
@@ -148,10 +150,42 @@ def test_answers_are_stored_as_they_would_be_alone(db: Database, sets: ExchangeS
 def test_an_answer_counts_once_and_for_its_owner_only(db: Database, sets: ExchangeSets) -> None:
     one, two = claim(sets, "1", "2")
     given = [Given(one, "me", Reply("x", "coze"), TIMING), Given(two, "other", Reply("y", "coze"), TIMING)]
-    assert sets.answer(given) == [True, False]
-    assert sets.answer(given) == [False, False]
+    assert sets.answer(given) == ["answered", None]
+    assert sets.answer(given) == [None, None]
     assert stored(db, two).answer is None
     assert [line.text for line in Sessions(db).transcript(stored(db, one).session_id)][2:] == ["x"]
+
+
+def test_answers_whose_readers_wait_are_delivered_with_their_record(db: Database, sets: ExchangeSets) -> None:
+    one, two, three = claim(sets, "1", "2", "3")
+    assert Deliveries(db).promise(two, "push")
+    given = [Given(each, "me", Reply("x", "coze"), TIMING, "sync") for each in (one, two)]
+    assert sets.answer([*given, Given(three, "me", Reply("x", "coze"), TIMING)]) == [
+        "delivered",
+        "answered",
+        "answered",
+    ]
+    rows = [stored(db, each) for each in (one, two, three)]
+    assert [(row.status, row.delivery) for row in rows] == [
+        ("delivered", "sync"),
+        ("answered", None),
+        ("answered", None),
+    ]
+    assert [row.delivered_ms for row in rows] == [rows[0].answered_ms, None, None]
+
+
+def test_an_answer_is_left_out_while_a_person_has_its_dialogue(db: Database, sets: ExchangeSets) -> None:
+    guarded, unguarded = claim(sets, "1", "2")
+    dialogue = stored(db, guarded).session_id
+    Handoffs(db).escalate(dialogue, Escalation("manual", ""), actor="customer", limit=9, line="")
+    given = [
+        Given(guarded, "me", Reply("x", "coze"), TIMING, unless_owned=True),
+        Given(unguarded, "me", Reply("x", "coze"), TIMING),
+    ]
+    assert sets.answer(given) == [None, "answered"]
+    assert stored(db, guarded).status == "claimed"
+    assert Exchanges(db).answer(*given[0][:4], unless_owned=True) == "owned"
+    assert stored(db, guarded).status == "claimed"
 
 
 def test_a_promised_answer_has_its_job(db: Database, sets: ExchangeSets) -> None:
