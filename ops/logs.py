@@ -23,20 +23,23 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 MASK = "***"
 PATTERNS = (
-    # credentials wherever they stand: in a URL that an exception quotes, in a header, in JSON
+    # credentials wherever they stand: in a URL that an exception quotes, in a header, in JSON;
+    # access_token and appsecret, too, end like names that are here
     (
-        re.compile(r"((?:access_token|secret|appsecret|token|signature|echostr|password)=)[^&\s\"'\\]+"),
-        r"\1" + MASK,
+        re.compile(r"=(?:(?<=token=)|(?<=secret=)|(?<=signature=)|(?<=echostr=)|(?<=password=))[^&\s\"'\\]+"),
+        "=" + MASK,
     ),
-    (re.compile(r"(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), r"\1" + MASK),
-    (re.compile(r"\b((?:pat|sat|czs|czu)_)[A-Za-z0-9_-]{8,}"), r"\1" + MASK),
-    # people: mobile phone and identity card numbers
-    (re.compile(r"(?<!\d)(1[3-9]\d)\d{4}(\d{4})(?!\d)"), r"\1****\2"),
+    (re.compile(r"([Bb](?i:earer)\s+)(?i:[a-z0-9._~+/=-]{8,})"), r"\1" + MASK),
+    (re.compile(r"_(?<=\b(?:pat|sat|czs|czu)_)[A-Za-z0-9_-]{8,}"), "_" + MASK),
+    # people: mobile phone and identity card numbers, the latter from the year of birth on
+    (re.compile(r"(1(?<!\d1)[3-9]\d)\d{4}(\d{4})(?!\d)"), r"\1****\2"),
     (
-        re.compile(r"(?<!\d)(\d{6})(?:19|20)\d{2}(?:0\d|1[0-2])(?:[0-2]\d|3[01])\d{3}[\dXx](?!\d)"),
-        r"\1" + MASK,
+        re.compile(r"(?:19|20)(?<=(?<!\d)\d{6}..)\d{2}(?:0\d|1[0-2])(?:[0-2]\d|3[01])\d{3}[\dXx](?!\d)"),
+        MASK,
     ),
 )
+"""Each begins with a character that lines seldom hold: the search skips from one to the next, and only there
+looks back at what has to stand before it. That is several times as fast as to try at every character."""
 
 
 class RedactingFormatter(JsonFormatter):
