@@ -1,6 +1,7 @@
 """HTTP towards Coze: connections, time limits, and the translation of every failure into `coze.errors`.
 
-The only file here that knows `requests` and urllib3. It knows nothing of endpoints, tokens' origin, or what
+The only file here that knows urllib3. `requests` around it would make each call half as dear again, for
+cookies, proxies and redirects that are never wanted. It knows nothing of endpoints, tokens' origin, or what
 a body means.
 """
 
@@ -11,17 +12,33 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
+import certifi
 import orjson
-import requests
-from requests.adapters import HTTPAdapter
+from urllib3 import (
+    BaseHTTPResponse,
+    HTTPConnectionPool,
+    HTTPSConnectionPool,
+    Retry,
+    Timeout,
+    encode_multipart_formdata,
+)
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationValueError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+    URLSchemeUnknown,
+)
+from urllib3.util import parse_url
 
 from coze.errors import CozeError, Disconnected, Malformed, TimedOut, TooLarge, Truncated, Unreachable
 from coze.retries import seconds_left
@@ -95,26 +112,19 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _Secure
 
 
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
-
-
 class Incoming:
     """One response whose body has not been read. Always close it, best by `with`."""
 
     def __init__(
-        self, response: requests.Response, read_timeout: float, deadline: float | None, limit: float
+        self, response: BaseHTTPResponse, read_timeout: float, deadline: float | None, limit: float
     ) -> None:
-        self.status = response.status_code
+        self.status = response.status
         self.content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self.logid = response.headers.get("x-tt-logid", "")
         self.retry_after = _retry_after(response.headers.get("Retry-After", ""))
         self.deadline = deadline
         self._response = response
-        self._raw = response.raw
-        self._pieces = _pieces(response.raw)
+        self._pieces = _pieces(response)
         self._read_timeout = read_timeout
         self._limit = limit
         """What the socket waits for one read now; seconds."""
@@ -144,7 +154,7 @@ class Incoming:
 
     def _wait_at_most(self, seconds: float) -> None:
         # once the body is complete the connection is somebody else's, and its socket must be left alone
-        connection = self._raw.connection
+        connection = self._response.connection
         if connection is not None and (wire := getattr(connection, "wire", None)) is not None:
             with suppress(OSError):
                 wire.settimeout(seconds)
@@ -182,7 +192,10 @@ class Incoming:
             return
 
     def close(self) -> None:
+        """Cuts a body that is not read to its end; a finished one has given its connection back already."""
         self._response.close()
+        # the pool keeps a place for it, and makes it anew when it is wanted
+        self._response.release_conn()
 
     def __enter__(self) -> Self:
         return self
@@ -197,23 +210,39 @@ class Transport:
     """Connections to one address of Coze, shared by all threads.
 
     `base` is scheme, host and perhaps a path; times are seconds. A proxy, a .netrc or a cookie of the host
-    is never used: the first two would change where the token goes, and Coze needs no cookie.
+    is never used: the first two would change where the token goes, and Coze needs no cookie. Raises
+    `ValueError` when `base` names no host.
     """
 
     def __init__(self, base: str, connect_timeout: float = 5.0, read_timeout: float = 130.0) -> None:
         self.base = base.rstrip("/")
         self.connect_timeout = connect_timeout
         self.read_timeout = read_timeout
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(pool_connections=4, pool_maxsize=POOL)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
-        # copied for each request: requests' own way merges and parses what is always the same
-        self._template = requests.Request("POST", self.base).prepare()
-        self._template.headers["Accept-Encoding"] = "identity"
-        self._template.headers["User-Agent"] = "yingda"
+        self._address = parse_url(self.base)
+        if not self._address.scheme or not self._address.host:
+            raise LocationValueError(f"{self.base!r} is no address: it begins with https:// and a host")
+        self._prefix = self._address.path or ""
+        self._headers = {"Accept-Encoding": "identity", "User-Agent": "yingda"}
+
+    @cached_property
+    def _pool(self) -> HTTPConnectionPool:
+        """Raises `ValueError` when `base` is of another protocol."""
+        scheme, _, host, port, *_ = self._address
+        # each failure comes as it is, and whoever asked decides whether to ask again
+        never = Retry(False)
+        if scheme == "http":
+            return _PlainPool(host or "", port or 80, maxsize=POOL, retries=never)
+        if scheme == "https":
+            # certifi's authorities and no others: those that the host's environment names count for nothing
+            return _SecurePool(
+                host or "",
+                port or 443,
+                maxsize=POOL,
+                retries=never,
+                cert_reqs="CERT_REQUIRED",
+                ca_certs=certifi.where(),
+            )
+        raise URLSchemeUnknown(scheme or "")
 
     def send(
         self,
@@ -230,64 +259,56 @@ class Transport:
         """Sends one request and returns when the head of the answer is there, whatever its status.
 
         `json` is the body, or `file` as (name, content, MIME type) in a form. Redirects are not followed.
-        Raises `Unreachable`, `Disconnected` or `TimedOut`.
+        Raises `Unreachable`, `Disconnected`, `TimedOut` or `Malformed`.
         """
-        request = self._template.copy()
-        request.method = method
-        request.url = f"{self.base}{path}?{urlencode(query)}" if query else f"{self.base}{path}"
+        url = f"{self._prefix}{path}?{urlencode(query)}" if query else f"{self._prefix}{path}"
+        headers = {**self._headers, "Authorization": f"Bearer {bearer}"}
+        body = None
         if file is not None:
-            request.prepare_body(data=None, files={"file": file})
+            body, headers["Content-Type"] = encode_multipart_formdata({"file": file})
         elif json is not None:
-            request.body = orjson.dumps(json)
-            request.headers["Content-Type"] = "application/json"
-            request.headers["Content-Length"] = str(len(request.body))
-        elif method == "GET":
-            request.headers.pop("Content-Length", None)
-        request.headers["Authorization"] = f"Bearer {bearer}"
+            body, headers["Content-Type"] = orjson.dumps(json), "application/json"
         left = seconds_left(deadline)
         if left <= 0:
             raise TimedOut("no time was left to call Coze")
         silence = self.read_timeout if read_timeout is None else read_timeout
         limit = min(silence, left)
         try:
-            response = self._session.send(
-                request,
-                stream=True,
-                timeout=(min(self.connect_timeout, left), limit),
-                allow_redirects=False,
-                proxies={},
+            response = self._pool.urlopen(
+                method,
+                url,
+                body,
+                headers,
+                redirect=False,
+                timeout=Timeout(connect=min(self.connect_timeout, left), read=limit),
+                preload_content=False,
             )
-        except requests.RequestException as problem:
-            raise _translated(problem, deadline) from None
         except (HTTPError, OSError, ValueError) as problem:
-            # ValueError: http.client refusing what we would send; its text may quote the token
-            raise Malformed(f"the request could not be made: {type(problem).__name__}") from None
+            raise _translated(problem, deadline) from None
         return Incoming(response, silence, deadline, limit)
 
     def close(self) -> None:
-        """Closes the idle connections."""
-        self._session.close()
+        """Closes the idle connections; whoever sends again gets new ones."""
+        # a pool that nobody holds closes what it has; closed by hand it would refuse who has just taken it
+        self.__dict__.pop("_pool", None)
 
 
-def _pieces(raw: Any) -> Iterator[bytes]:
+def _pieces(response: BaseHTTPResponse) -> Iterator[bytes]:
     """The body's pieces as they come; the way for chunks costs half of the other, which reads any body."""
-    if raw.chunked:
-        pieces: Iterator[bytes] = raw.read_chunked(PIECE, decode_content=True)
-        return pieces
-    return iter(lambda: raw.read1(PIECE, decode_content=True), b"")
+    if response.chunked:
+        return response.read_chunked(PIECE, decode_content=True)
+    return iter(lambda: response.read1(PIECE, decode_content=True), b"")
 
 
-def _translated(problem: requests.RequestException, deadline: float | None) -> CozeError:
-    if isinstance(problem, requests.exceptions.ReadTimeout):
+def _translated(problem: Exception, deadline: float | None) -> CozeError:
+    """What a call without an answer means. No text of the library is passed on: it may quote the token."""
+    if isinstance(problem, ReadTimeoutError):
         return TimedOut("no answer came in time")
-    reason = getattr(problem.args[0], "reason", None) if problem.args else None
-    if isinstance(problem, requests.exceptions.SSLError | requests.exceptions.ConnectTimeout) or isinstance(
-        reason, NewConnectionError | ConnectTimeoutError
-    ):
+    if isinstance(problem, SSLError | NewConnectionError | ConnectTimeoutError):
         if seconds_left(deadline) <= 0:
             return TimedOut("no connection in time")
-        return Unreachable(f"no connection: {type(reason or problem).__name__}")
-    if isinstance(problem, requests.exceptions.ConnectionError):
+        return Unreachable(f"no connection: {type(problem).__name__}")
+    if isinstance(problem, ProtocolError | OSError):
         return Disconnected("the connection ended before an answer began")
     return Malformed(f"the request could not be made: {type(problem).__name__}")
 

@@ -68,14 +68,20 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "requests": {
-        "coze/transport.py",
-        "coze/auth.py",
         "adapters/wechat/client.py",
         "adapters/sessions/verifier.py",
         "adapters/outbound.py",
         "ops/",
         "sandbox/",
     },
+    "urllib3": {
+        "coze/transport.py",
+        "adapters/wechat/client.py",
+        "adapters/wechat/pictures.py",
+        "adapters/sessions/verifier.py",
+        "adapters/outbound.py",
+    },
+    "certifi": {"coze/transport.py"},
     "openpyxl": {"ops/library_sheets.py"},
     "rapidfuzz": {"handler/matching.py"},
     "regex": {"handler/library.py", "handler/matching.py"},

@@ -6,20 +6,22 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import certifi
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from urllib3.exceptions import ConnectTimeoutError
 
-from coze.errors import Disconnected
+from coze.errors import CozeError, Disconnected, Malformed, TimedOut, Unreachable
 from coze.transport import Transport, _Plain, _Secure
-from tests.coze.wire import NEXT, Hang, Wire, answer_json
+from tests.coze.wire import CHUNKED, NEXT, Hang, Wire, answer_json, chunk
 
 OK = answer_json({"code": 0})
 
@@ -78,6 +80,93 @@ def test_a_connection_that_closes_under_the_question_is_told_apart() -> None:
         assert ask(transport) == b'{"code": 0}'
         transport.close()
     assert len(wire.seen) == 3
+
+
+def test_an_unfinished_body_takes_its_connection_along() -> None:
+    # the server reads on until we close, and only then takes the next connection
+    with Wire([[CHUNKED, chunk(b"a"), NEXT], [OK]]) as wire:
+        transport = Transport(wire.url)
+        with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
+            assert incoming.read() == b"a"
+        assert ask(transport) == b'{"code": 0}'
+        transport.close()
+
+
+def test_closing_ends_what_is_idle_and_a_later_call_connects_anew() -> None:
+    with Wire([[OK, NEXT], [OK]]) as wire:
+        transport = Transport(wire.url)
+        ask(transport)
+        transport.close()
+        assert settled(lambda: len(wire.seen) == 2), "the server has read our end"
+        assert ask(transport) == b'{"code": 0}'
+        transport.close()
+
+
+def test_closing_does_not_disturb_an_answer_that_is_being_read() -> None:
+    with Wire([[CHUNKED, chunk(b"a"), Hang(0.05), chunk(b"b"), b"0\r\n\r\n"]]) as wire:
+        transport = Transport(wire.url)
+        with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
+            transport.close()
+            assert incoming.body() == b"ab"
+
+
+def test_the_base_may_have_a_path() -> None:
+    with Wire([[OK]]) as wire:
+        transport = Transport(f"{wire.url}/über/v1/")
+        transport.send("GET", "/chat", "pat_x", query={"q": "a b&c"}).close()
+        transport.close()
+    assert wire.seen[0].line == "GET /%C3%BCber/v1/chat?q=a+b%26c HTTP/1.1"
+    assert "content-length" not in wire.seen[0].headers
+
+
+@pytest.mark.parametrize("base", ["", "api.coze.cn", "https://", "https://a b", "https://a:b"])
+def test_a_base_without_a_host_is_refused_at_once(base: str) -> None:
+    with pytest.raises(ValueError):
+        Transport(base)
+
+
+def test_another_protocol_is_never_spoken() -> None:
+    with pytest.raises(Malformed):
+        ask(Transport("ftp://localhost"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ([], Disconnected),
+        ([b"SSH-2.0\r\n"], Disconnected),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"], Malformed),
+        ([Hang(1)], TimedOut),
+    ],
+    ids=["nothing", "no HTTP", "two lengths", "silence"],
+)
+def test_what_is_no_answer_is_told_apart(answer: list[bytes | Hang], error: type[CozeError]) -> None:
+    with Wire([answer]) as wire:
+        transport = Transport(wire.url, read_timeout=0.2)
+        with pytest.raises(error):
+            ask(transport)
+        transport.close()
+
+
+@pytest.mark.parametrize(("seconds", "error"), [(30, Unreachable), (0.02, TimedOut)])
+def test_no_connection_is_a_matter_of_time_once_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, error: type[CozeError]
+) -> None:
+    def far_away(connection: _Plain) -> None:
+        time.sleep(0.03)
+        raise ConnectTimeoutError("too far")
+
+    monkeypatch.setattr(_Plain, "connect", far_away)
+    with pytest.raises(error, match="no connection"):
+        Transport("http://localhost").send("GET", "/", "pat_x", deadline=time.monotonic() + seconds)
+
+
+def test_a_redirect_is_an_answer_like_any_other_wherever_it_points() -> None:
+    with Wire([[answer_json({"msg": "moved"}, "302 Found", "Location: http://\r\n")]]) as wire:
+        transport = Transport(wire.url)
+        with transport.send("GET", "/", "pat_x") as incoming:
+            assert (incoming.status, incoming.body()) == (302, b'{"msg": "moved"}')
+        transport.close()
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +256,43 @@ def test_a_closed_or_speaking_far_end_is_noticed(ends: tuple[_Plain | _Secure, F
 def test_a_connection_that_was_never_made_is_none(certificate: Path) -> None:
     assert not _Plain("localhost", 1).is_connected
     assert not _Secure("localhost", 1).is_connected
+
+
+class SecureWire(Wire):
+    """The same over TLS, at localhost."""
+
+    def __init__(self, certificate: Path, script: list[bytes | Hang]) -> None:
+        super().__init__([script])
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate)
+
+    def _one(self, connection: socket.socket, script: Iterable[bytes | Hang]) -> None:
+        try:
+            with self._context.wrap_socket(connection, server_side=True) as secured:
+                super()._one(secured, script)
+        except OSError:
+            # the client would not speak to us
+            return
+
+
+def test_a_known_authority_is_believed_for_the_host_it_names(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certifi, "where", lambda: str(certificate))
+    with SecureWire(certificate, [OK]) as wire:
+        transport = Transport(wire.url.replace("http://127.0.0.1", "https://localhost"))
+        assert ask(transport) == b'{"code": 0}'
+        transport.close()
+    with SecureWire(certificate, [OK]) as wire, pytest.raises(Unreachable):
+        ask(Transport(wire.url.replace("http:", "https:")))
+    assert not wire.seen
+
+
+def test_an_authority_that_only_the_environment_names_is_not_believed(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, str(certificate))
+    with SecureWire(certificate, [OK]) as wire, pytest.raises(Unreachable):
+        ask(Transport(wire.url.replace("http://127.0.0.1", "https://localhost")))
+    assert not wire.seen, "the token stays here"
