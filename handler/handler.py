@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Literal, TypeVar, cast
 
 from errors import Unavailable
@@ -81,22 +82,17 @@ class Handler:
         """
         claim = _promptly(lambda: self.exchanges.claim(message, self.owner, self.leases.lease_ms))
         exchange = claim.exchange
-        work = self._running.get(exchange.id)
-        if claim.won:
-            work = self._start(exchange, message, backlog=backlog)
-        if work is not None:
-            return Run(exchange.id, exchange.trace_id, claim.attempt, work.progress)
-        return FollowedRun(exchange.id, exchange.trace_id, claim.attempt, lambda: self._looks.at(exchange.id))
+        if not claim.won:
+            return self._followed(exchange, claim.attempt, self._running.get(exchange.id))
+        message = replace(message, session=exchange.session_key, newest=False)
+        return self._followed(exchange, claim.attempt, self._start(exchange, message, backlog=backlog))
 
     def follow(self, platform: str, account: str, dedupe_key: str) -> Follows | None:
         """The run of a message that came before; None when there was none. Raises `Unavailable`."""
         exchange = _promptly(lambda: self.exchanges.find(platform, account, dedupe_key))
         if exchange is None:
             return None
-        number, trace_id, attempt = exchange.id, exchange.trace_id, exchange.attempts
-        if (work := self._running.get(number)) is not None:
-            return Run(number, trace_id, attempt, work.progress)
-        return FollowedRun(number, trace_id, attempt, lambda: self._looks.at(number))
+        return self._followed(exchange, exchange.attempts, self._running.get(exchange.id))
 
     def deliver(self, run: Follows, via: Via) -> Via | None:
         """Records that the answer goes out this way; returns the way that has it."""
@@ -134,6 +130,13 @@ class Handler:
     def running(self) -> int:
         """Answers being made in this process right now."""
         return len(self._running)
+
+    def _followed(self, exchange: Exchange, attempt: int, work: Work | None) -> Follows:
+        """A reader of the exchange, which is answered by `work` here, or by another process."""
+        known = exchange.id, exchange.trace_id, attempt
+        if work is not None:
+            return Run(*known, work.progress, exchange.session_key)
+        return FollowedRun(*known, lambda: self._looks.at(exchange.id), exchange.session_key)
 
     def _look(self, exchange_id: int) -> Reply | None:
         """The stored reply, for a reader in this process of a run in another; takes over from a dead one."""

@@ -68,6 +68,8 @@ class InboundMessage:
     """The customer's words, or what we say to the bot about a message without words."""
     session: str = ""
     """The dialogue this belongs to; one Coze conversation each. Empty means the user's own."""
+    newest: bool = False
+    """It belongs to the user's newest dialogue, which the claim finds; `session` is for users without one."""
     kind: Kind = "text"
     media: tuple[Media, ...] = ()
     sent_at: float = 0.0

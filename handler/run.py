@@ -33,6 +33,8 @@ class Follows(Protocol):
     trace_id: str
     attempt: int
     """Which delivery of the message this reader stands for; 1 is the first."""
+    session: str
+    """The name of the message's dialogue."""
 
     @property
     def given(self) -> Via | None:
@@ -151,10 +153,13 @@ class Progress:
 class Run:
     """One reader's view of an answer made in this process."""
 
-    def __init__(self, exchange_id: int, trace_id: str, attempt: int, progress: Progress) -> None:
+    def __init__(
+        self, exchange_id: int, trace_id: str, attempt: int, progress: Progress, session: str = ""
+    ) -> None:
         self.exchange_id = exchange_id
         self.trace_id = trace_id
         self.attempt = attempt
+        self.session = session
         self._progress = progress
 
     @property
@@ -200,11 +205,17 @@ class FollowedRun:
     """One reader's view of an answer made in another process: `look` reads the row's reply."""
 
     def __init__(
-        self, exchange_id: int, trace_id: str, attempt: int, look: Callable[[], Reply | None]
+        self,
+        exchange_id: int,
+        trace_id: str,
+        attempt: int,
+        look: Callable[[], Reply | None],
+        session: str = "",
     ) -> None:
         self.exchange_id = exchange_id
         self.trace_id = trace_id
         self.attempt = attempt
+        self.session = session
         self.given: Via | None = None
         self._look = look
 

@@ -17,7 +17,7 @@ from storage.db import Database, changed, now_ms
 from storage.exchange_rows import BY_STATUS, UNFINISHED, reply_of
 from storage.jobs import enqueue, late_key
 from storage.models import Exchange
-from storage.statements import among, table
+from storage.statements import among, table, unindexed
 from storage.together import Together
 
 _exchanges = table(Exchange)
@@ -161,12 +161,11 @@ def late_reply(exchange: Exchange) -> LateReply | None:
 
 
 def open_to(via: Via | ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether an answer may take this way."""
-    answered = (Exchange.status == "answered") & _free_for(via)
+    """Whether an answer, found by its number, may take this way."""
+    status = unindexed(_exchanges.c.status)
+    answered = (status == "answered") & _free_for(via)
     # no way was left, but here the customer comes and asks for it in person
-    return (
-        answered | (Exchange.status == "undelivered") if isinstance(via, str) and via == "fetch" else answered
-    )
+    return answered | (status == "undelivered") if isinstance(via, str) and via == "fetch" else answered
 
 
 def _free_for(via: Via | ColumnElement[Any]) -> ColumnElement[bool]:

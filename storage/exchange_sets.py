@@ -46,7 +46,7 @@ from storage.handoff_tables import Handoff
 from storage.jobs import AT_ONCE, late_key
 from storage.library_tables import LibraryUse
 from storage.models import DialogueSession, Exchange, Job, Message
-from storage.statements import is_one_of, table
+from storage.statements import is_found, is_one_of, table, unindexed
 
 EXCHANGES, MESSAGES, SESSIONS, JOBS, USES, HANDOFFS = (
     table(each) for each in (Exchange, Message, DialogueSession, Job, LibraryUse, Handoff)
@@ -55,8 +55,10 @@ NAMES = ("platform", "account", "user_id", "session_key")
 """What a dialogue is known by."""
 IDS = ("conversation_id", "chat_id", "logid")
 """Coze's names for what it does."""
-NUMBER = Column("number", Integer)
+NUMBER: Column[Any] = Column("number", Integer)
 """A row's place in the set."""
+NEWEST: Column[Any] = Column("newest", Boolean)
+"""Whether a message belongs to its user's newest dialogue."""
 
 
 Columns = Sequence[Column[Any]]
@@ -72,10 +74,14 @@ class ExchangeSets:
         """The claims that are won; None for a message that must be looked at by itself."""
         now = now_ms()
         values = [claimed(each, now) for each in wanted]
-        rows = [{"number": at, **each} for at, each in enumerate(values)]
+        rows = [
+            {"number": at, "newest": each.message.newest, **columns}
+            for at, (each, columns) in enumerate(zip(wanted, values, strict=True))
+        ]
         won: list[Claim | None] = [None] * len(wanted)
         for row in self.db.tell(_claim, {"rows": _json(_CLAIMED, rows), "now": now}):
-            exchange = Exchange(id=row.id, session_id=row.session_id, **values[row.number])
+            found = {"id": row.id, "session_id": row.session_id, "session_key": row.session_key}
+            exchange = Exchange(**values[row.number] | found)
             won[row.number] = Claim(exchange, won=True, attempt=1)
         return won
 
@@ -151,8 +157,22 @@ def _line(role: str, text: Any, of: CTE, given: CTE, where: Any) -> CTE:
     return insert(MESSAGES).from_select(columns, said).returning(MESSAGES.c.id).cte("lines")
 
 
+def _named(sent: CTE) -> CTE:
+    """The rows, each with the name of its dialogue."""
+    newest = (
+        select(SESSIONS.c.session_key)
+        .where(*(SESSIONS.c[each] == sent.c[each] for each in NAMES if each != "session_key"))
+        .order_by(SESSIONS.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    name = func.coalesce(case((sent.c.newest, newest)), sent.c.session_key).label("session_key")
+    others = (each for each in sent.c if each.name != "session_key")
+    return select(name, *others).cte("named")
+
+
 def _claiming() -> Select[Any]:
-    given = _rows(_CLAIMED)
+    given = _named(_rows(_CLAIMED))
     theirs = [SESSIONS.c[each] == given.c[each] for each in NAMES]
     known = select(given.c.number, SESSIONS.c.id).join_from(given, SESSIONS, and_(*theirs)).cte("known")
     strangers = select(*(given.c[each] for each in NAMES), _now, _now).distinct()
@@ -170,7 +190,7 @@ def _claiming() -> Select[Any]:
     dialogues = union_all(
         select(known.c.number, known.c.id), select(given.c.number, begun.c.id).join_from(given, begun, new)
     ).cte("dialogues")
-    columns = [each.name for each in _CLAIMED if each is not NUMBER]
+    columns = [each.name for each in _CLAIMED if each not in (NUMBER, NEWEST)]
     found = (
         select(dialogues.c.id, *(given.c[each] for each in columns))
         .join_from(given, dialogues, given.c.number == dialogues.c.number)
@@ -182,18 +202,20 @@ def _claiming() -> Select[Any]:
         insert(EXCHANGES)
         .from_select(["session_id", *columns], found)
         .on_conflict_do_nothing()
-        .returning(EXCHANGES.c.id, EXCHANGES.c.session_id, *(EXCHANGES.c[each] for each in key))
+        .returning(
+            *(EXCHANGES.c[each] for each in ("id", "session_id", "session_key", *key)),
+        )
         .cte("added")
     )
     won = (
         # of equal messages in one set the first has won
-        select(func.min(given.c.number).label("number"), added.c.id, added.c.session_id)
+        select(func.min(given.c.number).label("number"), added.c.id, added.c.session_id, added.c.session_key)
         .join_from(added, given, and_(*(added.c[each] == given.c[each] for each in key)))
-        .group_by(added.c.id, added.c.session_id)
+        .group_by(added.c.id, added.c.session_id, added.c.session_key)
         .cte("won")
     )
     lines = _line("user", given.c.question, won, given, given.c.kind != "leave")
-    return select(won.c.number, won.c.id, won.c.session_id).add_cte(lines)
+    return select(won.c.number, won.c.id, won.c.session_id, won.c.session_key).add_cte(lines)
 
 
 def _noting() -> Select[Any]:
@@ -292,13 +314,15 @@ def _held(given: CTE) -> Update:
     return update(EXCHANGES).where(
         EXCHANGES.c.id == given.c.exchange_id,
         EXCHANGES.c.owner == given.c.owner,
-        is_one_of(EXCHANGES.c.status, UNFINISHED),
+        is_found(EXCHANGES.c.id, select(given.c.exchange_id)),
+        is_one_of(unindexed(EXCHANGES.c.status), UNFINISHED),
     )
 
 
 _now = bindparam("now", type_=BigInteger)
 _CLAIMED = [
     NUMBER,
+    NEWEST,
     *(EXCHANGES.c[each] for each in ("trace_id", *NAMES, "dedupe_key", "kind", "question", "raw", "media")),
     *(EXCHANGES.c[each] for each in ("status", "owner", "lease_ms", "attempts", "coze_calls", "truncated")),
     *(EXCHANGES.c[each] for each in ("docs", "suggestions", "created_ms")),

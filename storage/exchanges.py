@@ -7,7 +7,7 @@ that two processes with the same message, or a process that lost its lease, cann
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import takewhile
 from typing import Any, TypeVar
@@ -91,6 +91,12 @@ _add_exchange, _add_dialogue, _add_line = insert(EXCHANGES), insert(SESSIONS), i
 _find_dialogue = select(SESSIONS.c.id).where(
     *(SESSIONS.c[each] == bindparam(each) for each in ("platform", "account", "user_id", "session_key"))
 )
+_newest_dialogue = (
+    select(SESSIONS.c.session_key)
+    .where(*(SESSIONS.c[each] == bindparam(each) for each in ("platform", "account", "user_id")))
+    .order_by(SESSIONS.c.id.desc())
+    .limit(1)
+)
 _row = select(EXCHANGES).where(EXCHANGES.c.id == bindparam("number"))
 _count_ahead = select(func.count()).where(
     EXCHANGES.c.session_id == bindparam("dialogue"),
@@ -144,6 +150,11 @@ class Exchanges:
 
     def _insert(self, session: Session, wanted: Wanted) -> Claim:
         connection, now, message = session.connection(), now_ms(), wanted.message
+        if message.newest:
+            whose = {"platform": message.platform, "account": message.account, "user_id": message.user}
+            name = connection.execute(_newest_dialogue, whose).scalar() or message.session
+            message = replace(message, session=name, newest=False)
+            wanted = wanted._replace(message=message)
         values = {"session_id": find_or_add_dialogue(connection, message, now), **claimed(wanted, now)}
         number = added(connection, _add_exchange, values)
         if message.kind != "leave":

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from storage.columns import fitting
 from storage.db import Database, now_ms
 from storage.models import DialogueSession, Message
 from storage.patience import within
-from storage.statements import among, table
-from storage.together import Together
+from storage.statements import table
 
 LOOK_SECONDS = 0.45
 """What finding a dialogue may take: it comes before the claim, which needs its own second."""
-
-USER_LENGTH = 128
-"""Of the column, beyond which a name is stored as a stand-in."""
 
 _dialogues = table(DialogueSession)
 _row = select(_dialogues).where(_dialogues.c.id == bindparam("dialogue"))
 _remember = update(_dialogues).where(_dialogues.c.id == bindparam("dialogue"))
 _users = [_dialogues.c[each] == bindparam(each) for each in ("platform", "account", "user_id")]
-_latest = (
-    select(func.max(_dialogues.c.id))
-    .where(
-        *(_dialogues.c[each] == bindparam(each) for each in ("platform", "account")),
-        among(_dialogues.c.user_id, "users"),
-    )
-    .group_by(_dialogues.c.user_id)
-)
-_newest = select(_dialogues.c.user_id, _dialogues.c.session_key).where(_dialogues.c.id.in_(_latest))
+_newest = select(_dialogues.c.session_key).where(*_users).order_by(_dialogues.c.id.desc()).limit(1)
 _number = select(_dialogues.c.id).where(*_users, _dialogues.c.session_key == bindparam("session_key"))
 
 
@@ -43,7 +29,6 @@ class Sessions:
 
     def __init__(self, db: Database) -> None:
         self.db = db
-        self._newest = Together(lambda whose: self._find_newest([whose])[0], self._find_newest)
 
     def get(self, session_id: int) -> DialogueSession:
         """The dialogue of an exchange; raises `LookupError` when it has been erased."""
@@ -62,18 +47,8 @@ class Sessions:
     def newest(self, platform: str, account: str, user: str) -> str | None:
         """The name of the user's dialogue that was begun last; None when there is none."""
         with within(LOOK_SECONDS):
-            return self._newest((platform, account, user)) or None
-
-    def _find_newest(self, whose: Sequence[tuple[str, str, str]]) -> list[str]:
-        found: dict[tuple[str, str, str], str] = {}
-        for platform, account in {each[:2] for each in whose}:
-            users = sorted({user for *where, user in whose if where == [platform, account]})
-            rows = self.db.ask(_newest, {"platform": platform, "account": account, "users": users})
-            found |= {(platform, account, row.user_id): row.session_key for row in rows}
-        return [
-            found.get((platform, account, fitting(user, USER_LENGTH)), "")
-            for platform, account, user in whose
-        ]
+            found = self.db.ask(_newest, {"platform": platform, "account": account, "user_id": user})
+        return found[0].session_key if found else None
 
     def number(self, platform: str, account: str, user: str, name: str) -> int | None:
         """The id of the user's dialogue of this name; None when this user has none."""

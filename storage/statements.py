@@ -11,10 +11,12 @@ from sqlalchemy import (
     Connection,
     Insert,
     Row,
+    Select,
     Table,
     Update,
     any_,
     bindparam,
+    func,
     literal_column,
     select,
 )
@@ -35,11 +37,27 @@ def is_one_of(column: ColumnElement[str], words: Iterable[str]) -> ColumnElement
     return column.in_([literal_column(f"'{word}'") for word in words])
 
 
+def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
+    """The column as a condition that no index answers, beside one that finds the row.
+
+    Few exchanges are unfinished, so PostgreSQL would look for them by their status; but that index still
+    holds all that were unfinished since the last vacuum.
+    """
+    return column.concat("")
+
+
+def is_found(column: ColumnElement[Any], values: Select[Any]) -> ColumnElement[bool]:
+    """Whether the column has one of the selected values, of which there are few: PostgreSQL looks for each by
+    the column's index. Left to join them it would read the whole of a table that is not large, for it
+    expects a hundred rows of JSON."""
+    return column == any_(func.array(values.scalar_subquery(), type_=ARRAY(column.type)))
+
+
 class among(FunctionElement[bool]):
     """`among(column, "names")`: whether the column has one of the values in the parameter `names`.
 
-    PostgreSQL takes them as one array: the statement's text is the same for any number of them, so that the
-    server plans it once and SQLAlchemy writes it once. Elsewhere it is an `IN` of that many parameters.
+    PostgreSQL takes them as one array, and of unknown length: the statement's text and plan are the same for
+    any number of them, and are made once. Elsewhere it is an `IN` of that many parameters.
     """
 
     type = Boolean()
@@ -59,7 +77,7 @@ def _as_list(element: Any, compiler: Any, **options: Any) -> str:
 def _as_array(element: Any, compiler: Any, **options: Any) -> str:
     column, values = element.clauses
     array = bindparam(values.key, type_=ARRAY(column.type))
-    return str(compiler.process(column == any_(array), **options))
+    return str(compiler.process(is_found(column, select(func.unnest(array))), **options))
 
 
 class Change:

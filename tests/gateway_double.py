@@ -212,7 +212,9 @@ class FakeGateway:
             self._produce(exchange)
         elif won:
             threading.Thread(target=self._produce, args=(exchange,), daemon=True).start()
-        return Run(exchange.number, f"trace-{exchange.number}", attempt, exchange.progress)
+        return Run(
+            exchange.number, f"trace-{exchange.number}", attempt, exchange.progress, exchange.message.dialogue
+        )
 
     def deliver(self, run: Any, via: Via) -> Via | None:
         with self._changed:

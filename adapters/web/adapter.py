@@ -10,6 +10,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar, Self
 
@@ -156,6 +157,7 @@ class WebAdapter(Adapter):
             account=ACCOUNT,
             user=user,
             session=self._dialogue(user, question.conversation_id),
+            newest=not question.conversation_id,
             dedupe_key=_dedupe_key(user, message_id),
             text=text,
             kind=media[0].kind if media and not question.message.strip() else "text",
@@ -176,7 +178,7 @@ class WebAdapter(Adapter):
         answer = Answer(
             success=reply.error is None,
             user_id=message.user,
-            conversation_id=message.dialogue,
+            conversation_id=run.session,
             message_id=str(message.raw["message_id"]),
             trace_id=run.trace_id,
         )
@@ -196,7 +198,8 @@ class WebAdapter(Adapter):
                 before, start = place(last)
                 if before != message_id:
                     raise BadRequest("Last-Event-ID: is not one of this message")
-            news = partial(news_since, self.gateway, message, time.time())
+            claimed = replace(message, session=run.session)
+            news = partial(news_since, self.gateway, claimed, time.time())
             return self._streamed(run, message_id, start, message.seconds_left(), news)
 
         return self.received(respond)
@@ -317,20 +320,19 @@ class WebAdapter(Adapter):
             self._messages.count(str(caller.visitor))
 
     def _dialogue(self, user: str, named: str | None) -> str:
-        """The dialogue a message belongs to: the named one, or the user's newest.
+        """The dialogue a message belongs to: the named one, or the user's first.
 
         A name counts within its user only: that of somebody else cannot be reached, whatever is sent.
         """
-        dialogues = self.gateway.dialogues
+        if not named or named == user:
+            return user
         try:
-            if not named:
-                return dialogues.newest(self.name, ACCOUNT, user) or user
-            if named != user and dialogues.number(self.name, ACCOUNT, user, named) is None:
+            if self.gateway.dialogues.number(self.name, ACCOUNT, user, named) is None:
                 raise NotFound("conversation_id: there is no such conversation of this user")
         except Unavailable:
             # the message is kept all the same; a wrong name would only be a new dialogue of the same user
             pass
-        return named or user
+        return named
 
     def _description(self, media: Media) -> str:
         texts = self.gateway.texts

@@ -174,6 +174,18 @@ def test_answers_whose_readers_wait_are_delivered_with_their_record(db: Database
     assert [row.delivered_ms for row in rows] == [rows[0].answered_ms, None, None]
 
 
+def test_messages_go_to_the_newest_dialogue_of_their_users(db: Database, sets: ExchangeSets) -> None:
+    names = [Sessions(db).begin("wechat", "default", "oUser") for _ in range(2)]
+    unnamed = replace(HELLO, newest=True)
+    stranger = replace(unnamed, user="oOther")
+    messages = [wanted("1", unnamed), wanted("2"), wanted("3", stranger), wanted("4", stranger)]
+    claims = [each for each in sets.claim(messages) if each is not None]
+    rows = [stored(db, each.exchange.id) for each in claims]
+    assert [row.session_key for row in rows] == [names[1], "oUser", "oOther", "oOther"]
+    assert [each.exchange.session_key for each in claims] == [row.session_key for row in rows]
+    assert len({row.session_id for row in rows}) == 3
+
+
 def test_an_answer_is_left_out_while_a_person_has_its_dialogue(db: Database, sets: ExchangeSets) -> None:
     guarded, unguarded = claim(sets, "1", "2")
     dialogue = stored(db, guarded).session_id

@@ -79,6 +79,24 @@ def test_different_messages_of_a_new_user_at_once_share_one_dialogue(exchanges: 
     assert len({claim.exchange.session_id for claim in claims}) == 1
 
 
+def test_a_message_without_a_dialogue_goes_to_its_users_newest(exchanges: Exchanges) -> None:
+    long = replace(MESSAGE, user="o" * 300, newest=True)
+    sessions = Sessions(exchanges.db)
+    for message in (replace(MESSAGE, newest=True), long):
+        first = exchanges.claim(replace(message, dedupe_key=f"1{message.user}"), "me", LEASE).exchange
+        assert (
+            first.session_key
+            == exchanges.claim(
+                replace(message, newest=False, dedupe_key=f"2{message.user}"), "me", LEASE
+            ).exchange.session_key
+        )
+        name = [sessions.begin("wechat", "default", message.user) for _ in range(2)][-1]
+        later = exchanges.claim(replace(message, dedupe_key=f"3{message.user}"), "me", LEASE)
+        assert (later.exchange.session_key, row(exchanges, later).session_key) == (name, name)
+        assert sessions.newest("wechat", "default", message.user) == name
+        assert later.exchange.session_id != first.session_id
+
+
 @pytest.mark.parametrize(
     "other",
     [
