@@ -21,6 +21,7 @@ from sqlalchemy import (
     Row,
     Select,
     String,
+    TableValuedAlias,
     Text,
     Update,
     and_,
@@ -138,11 +139,15 @@ def _stored(column: Column[Any], value: Any) -> Any:
     return kind.process_bind_param(value, None) if isinstance(kind, TypeDecorator) else value  # type: ignore[arg-type]
 
 
-def _rows(columns: Columns) -> CTE:
+def _sent(columns: Columns) -> TableValuedAlias:
     """The parameter `rows` as a table."""
     sent = func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON))
-    typed = sent.table_valued(*(column(each.name, each.type) for each in columns), name="sent")
-    return select(typed.render_derived(with_types=True)).cte("given")
+    typed = sent.table_valued(*(column(each.name, each.type) for each in columns))
+    return typed.render_derived("sent", with_types=True)
+
+
+def _rows(columns: Columns) -> CTE:
+    return select(_sent(columns)).cte("given")
 
 
 def _line(role: str, text: Any, of: CTE, given: CTE, where: Any) -> CTE:
@@ -157,8 +162,9 @@ def _line(role: str, text: Any, of: CTE, given: CTE, where: Any) -> CTE:
     return insert(MESSAGES).from_select(columns, said).returning(MESSAGES.c.id).cte("lines")
 
 
-def _named(sent: CTE) -> CTE:
-    """The rows, each with the name of its dialogue."""
+def _named() -> CTE:
+    """The messages, each with the name of its dialogue."""
+    sent = _sent(_CLAIMED)
     newest = (
         select(SESSIONS.c.session_key)
         .where(*(SESSIONS.c[each] == sent.c[each] for each in NAMES if each != "session_key"))
@@ -167,12 +173,11 @@ def _named(sent: CTE) -> CTE:
         .scalar_subquery()
     )
     name = func.coalesce(case((sent.c.newest, newest)), sent.c.session_key).label("session_key")
-    others = (each for each in sent.c if each.name != "session_key")
-    return select(name, *others).cte("named")
+    return select(name, *(each for each in sent.c if each.name not in ("session_key", "newest"))).cte("given")
 
 
 def _claiming() -> Select[Any]:
-    given = _named(_rows(_CLAIMED))
+    given = _named()
     theirs = [SESSIONS.c[each] == given.c[each] for each in NAMES]
     known = select(given.c.number, SESSIONS.c.id).join_from(given, SESSIONS, and_(*theirs)).cte("known")
     strangers = select(*(given.c[each] for each in NAMES), _now, _now).distinct()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from handler.handoff import Escalation
 from handler.message import Doc, InboundMessage, Media, Reply, Usage
+from storage import exchange_sets
 from storage.db import Database
 from storage.deliveries import Deliveries
 from storage.exchange_rows import Given, Note, Timing, Wanted, reply_of
@@ -47,6 +49,12 @@ def stored(db: Database, number: int) -> Exchange:
     found = Exchanges(db).get(number)
     assert found is not None
     return found
+
+
+@pytest.mark.parametrize("statement", [exchange_sets._claim, exchange_sets._note, exchange_sets._answer])
+def test_the_driver_remembers_how_it_has_read_a_statement(db: Database, statement: Select[Any]) -> None:
+    # a longer one it would parse each time
+    assert len(str(statement.compile(db.engine))) <= 4096
 
 
 def test_a_set_is_claimed_as_its_messages_would_be_alone(db: Database, sets: ExchangeSets) -> None:
