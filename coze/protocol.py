@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -108,6 +108,10 @@ class Done:
 
 ChatEvent = Named | Piece | Whole | Ended | Failed | Done
 
+_TEXTS = (
+    *("id", "conversation_id", "chat_id", "role", "type", "content", "content_type", "reasoning_content"),
+)
+"""The fields of a message that its tuple begins with."""
 DELTA = "conversation.message.delta"
 CHAT = "conversation.chat."
 IGNORED = frozenset({"", "ping", "conversation.chat.in_progress", "conversation.audio.delta"})
@@ -160,18 +164,11 @@ def chat_of(data: Json, logid: str = "") -> Chat:
 
 def message_of(data: Json) -> Message:
     """A message object."""
-    return Message(
-        id=text(data.get("id")),
-        conversation_id=text(data.get("conversation_id")),
-        chat_id=text(data.get("chat_id")),
-        role=text(data.get("role")),
-        type=text(data.get("type")),
-        content=text(data.get("content")),
-        content_type=text(data.get("content_type")),
-        reasoning=text(data.get("reasoning_content")),
-        created_at=integer(data.get("created_at")),
-        mark=text(mapping(data.get("meta_data")).get("yingda")),
-    )
+    noted = data.get("meta_data")
+    # in a row and without calls for what is as it should be: it is done for each piece of an answer
+    fields: list[Any] = [value if type(value) is str else text(value) for value in map(data.get, _TEXTS)]
+    fields += integer(data.get("created_at")), text(mapping(noted).get("yingda")) if noted else ""
+    return Message._make(fields)
 
 
 def usage_of(value: object) -> Usage | None:

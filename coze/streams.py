@@ -10,7 +10,7 @@ from typing import Self
 
 from coze.calls import Opened
 from coze.errors import CozeError, Malformed, TooLarge, Truncated
-from coze.protocol import ChatEvent, Done, Ended, Failed, Named, chat_event, chat_of, mapping
+from coze.protocol import ChatEvent, Done, Ended, Failed, Named, Piece, chat_event, chat_of, mapping
 from coze.sse import Event
 from coze.workflows import WorkflowRun
 
@@ -101,6 +101,9 @@ class ChatStream(_Stream):
             if event is None:
                 continue
             self._known = True
+            if isinstance(event, Piece):
+                yield event
+                continue
             if isinstance(event, Failed):
                 self._refused(event.error)
             over = over or isinstance(event, Ended | Failed | Done)

@@ -97,13 +97,6 @@ class InboundMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
-    """The next piece of an answer; pieces joined in order give the text streamed so far."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Doc:
     """A document the bot's knowledge base recalled for this answer."""
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from queue import SimpleQueue
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 
 
 class Quiet(Enum):
-    """What comes instead of an item when none came for long."""
+    """What wakes a reader to whom nothing came for long."""
 
     QUIET = auto()
 
@@ -31,7 +31,7 @@ LONGEST_BEAT = 0.25
 
 
 class Reader(Generic[Item]):
-    """A queue for one thread, who finds `QUIET` in it after each `heartbeat` seconds of waiting."""
+    """A queue for one thread, who is woken by `QUIET` in it after each `heartbeat` seconds of waiting."""
 
     __slots__ = ("_coming", "_since", "heartbeat")
 
@@ -44,15 +44,20 @@ class Reader(Generic[Item]):
     def put(self, item: Item) -> None:
         self._coming.put(item)
 
-    def get(self) -> Item | Literal[Quiet.QUIET]:
-        """Waits for the next item, or for the time of a heartbeat."""
+    def take(self) -> list[Item]:
+        """Waits for the next item and returns all that are there; none after the time of a heartbeat."""
+        coming = self._coming
         while True:
             self._since = began = time.monotonic()
-            item = self._coming.get()
+            items = [coming.get()]
             self._since = None
-            # one that was on its way together with an item comes too early
-            if item is not QUIET or time.monotonic() - began >= self.heartbeat:
-                return item
+            while not coming.empty():
+                items.append(coming.get())
+            if found := [each for each in items if each is not QUIET]:
+                return found
+            # a wake that crossed with an item comes too early
+            if time.monotonic() - began >= self.heartbeat:
+                return found
 
     def wake(self, now: float) -> None:
         """Puts `QUIET` in if the reader has waited long enough, once."""

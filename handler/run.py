@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
-from handler.message import Delta, Reply, Via
-from handler.pulse import QUIET, Pulse, Reader
+from handler.message import Reply, Via
+from handler.pulse import Pulse, Reader
 
 POLL_SECONDS = 0.1
 """How often a reader in another process looks at the row."""
@@ -49,8 +49,9 @@ class Follows(Protocol):
         """
         ...
 
-    def deltas(self, after: int = 0, heartbeat: float | None = None) -> Iterator[Delta | None]:
-        """Pieces of the answer from number `after` on, as they come; ends when the reply is final.
+    def deltas(self, heartbeat: float | None = None) -> Iterator[str | None]:
+        """The answer's text in pieces, as they come; joined they are what has been streamed. Ends when the
+        reply is final.
 
         With `heartbeat`, yields None after that many seconds without a piece.
         """
@@ -70,8 +71,9 @@ class Progress:
     def __init__(self, pulse: Pulse | None = None) -> None:
         self._pulse = pulse or Pulse()
         self._lock = threading.Lock()
-        self._deltas: list[Delta] = []
-        self._readers: list[Reader[Delta | None]] = []
+        self._pieces: list[str] = []
+        self._readers: list[Reader[str | None]] = []
+        """In each queue None stands for the end."""
         self._takers: list[Via] = []
         self._recording = False
         self._reply: Reply | None = None
@@ -103,11 +105,10 @@ class Progress:
         """Adds the next piece."""
         if not text:
             return
-        piece = Delta(text)
         with self._lock:
-            self._deltas.append(piece)
+            self._pieces.append(text)
             for reader in self._readers:
-                reader.put(piece)
+                reader.put(text)
 
     def finish(self, reply: Reply, given: Via | None = None) -> None:
         """Makes the reply final, delivered by the way `given`; later calls change nothing."""
@@ -124,26 +125,26 @@ class Progress:
         self._final.wait(timeout)
         return self._reply
 
-    def deltas(self, after: int, heartbeat: float | None) -> Iterator[Delta | None]:
-        coming: Reader[Delta | None] = Reader(heartbeat)
+    def deltas(self, heartbeat: float | None) -> Iterator[str | None]:
+        coming: Reader[str | None] = Reader(heartbeat)
         with self._lock:
-            fresh = self._deltas[after:]
-            # a number that has not been reached yet: what comes before it is not for this reader
-            early = max(0, after - len(self._deltas))
+            early = self._pieces[:]
             if self._reply is None:
                 self._readers.append(coming)
             else:
                 coming.put(None)
         try:
-            yield from fresh
+            yield from early
             with self._pulse.waking(coming):
-                while (piece := coming.get()) is not None:
-                    if piece is QUIET:
+                while True:
+                    # while a server has much to do several come before one goes on: they go on as one
+                    came = coming.take()
+                    if text := "".join(filter(None, came)):
+                        yield text
+                    elif not came:
                         yield None
-                    elif early:
-                        early -= 1
-                    else:
-                        yield piece
+                    if came and came[-1] is None:
+                        return
         finally:
             with self._lock:
                 if coming in self._readers:
@@ -169,8 +170,8 @@ class Run:
     def taking(self, via: Via) -> AbstractContextManager[None]:
         return self._progress.taking(via)
 
-    def deltas(self, after: int = 0, heartbeat: float | None = None) -> Iterator[Delta | None]:
-        return self._progress.deltas(after, heartbeat)
+    def deltas(self, heartbeat: float | None = None) -> Iterator[str | None]:
+        return self._progress.deltas(heartbeat)
 
     def wait(self, timeout: float | None) -> Reply | None:
         return self._progress.wait(timeout)
@@ -223,13 +224,13 @@ class FollowedRun:
         # the process that makes the answer knows nothing of this reader
         return nullcontext()
 
-    def deltas(self, after: int = 0, heartbeat: float | None = None) -> Iterator[Delta | None]:
+    def deltas(self, heartbeat: float | None = None) -> Iterator[str | None]:
         # the row holds no pieces: the whole answer is the first and only one
         while (reply := self.wait(heartbeat)) is None:
             yield None
         # an apology is no piece of an answer
-        if after == 0 and reply.text and reply.error is None:
-            yield Delta(reply.text)
+        if reply.text and reply.error is None:
+            yield reply.text
 
     def wait(self, timeout: float | None) -> Reply | None:
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -278,8 +278,8 @@ class SessionsAdapter(Adapter):
                     if message.seconds_left() == 0:
                         break
                 else:
-                    streamed.append(delta.text)
-                    yield _frame("delta", {"content": delta.text})
+                    streamed.append(delta)
+                    yield _frame("delta", {"content": delta})
         reply = run.wait(0) or Reply(self.gateway.texts.busy, "system", error="out_of_time")
         if reply.error is not None:
             yield _frame("error", failure(BotFailed(reply.text), _ids(chat, reply)))

@@ -90,7 +90,7 @@ def answer_frames(
             quiet += QUIET_SECONDS
             if seconds_left is not None and quiet >= seconds_left:
                 break
-        elif piece := told.piece(delta.text):
+        elif piece := told.piece(delta):
             yield piece
     reply = run.wait(0) or give_up
     if reply.source in MANUAL:

@@ -202,8 +202,8 @@ class YishitingAdapter(Adapter):
             if delta is None:
                 yield b": keep-alive\n\n"
             else:
-                streamed.append(delta.text)
-                yield wire.delta_frame(delta.text)
+                streamed.append(delta)
+                yield wire.delta_frame(delta)
             if left is not None and left <= 0:
                 break
         else:

@@ -24,10 +24,10 @@ def test_who_waits_long_is_woken_again_and_again() -> None:
     reader: Reader[str] = Reader(0.02)
     began = time.monotonic()
     with Pulse().waking(reader):
-        assert [reader.get(), reader.get()] == [QUIET, QUIET]
+        assert [reader.take(), reader.take()] == [[], []]
         assert time.monotonic() - began >= 0.04
         reader.put("a")
-        assert reader.get() == "a"
+        assert reader.take() == ["a"]
 
 
 def test_each_reader_has_a_heartbeat_of_its_own() -> None:
@@ -36,9 +36,9 @@ def test_each_reader_has_a_heartbeat_of_its_own() -> None:
     quick: Reader[str] = Reader(0.02)
     heard: list[object] = []
     with pulse.waking(slow), pulse.waking(quick):
-        waiting = threading.Thread(target=lambda: heard.append(slow.get()))
+        waiting = threading.Thread(target=lambda: heard.extend(slow.take()))
         waiting.start()
-        assert [quick.get() for _ in range(5)] == [QUIET] * 5
+        assert [quick.take() for _ in range(5)] == [[]] * 5
         assert heard == []
         slow.put("a")
         waiting.join(PATIENCE)
@@ -52,17 +52,17 @@ def test_a_reader_without_heartbeats_costs_no_thread() -> None:
         assert not pulse._beating
         reader.wake(time.monotonic() + 1e9)
         reader.put("a")
-        assert reader.get() == "a"
+        assert reader.take() == ["a"]
 
 
 def test_a_reader_that_is_busy_collects_no_heartbeats() -> None:
     reader: Reader[str] = Reader(0.01)
     with Pulse().waking(reader):
         reader.put("a")
-        assert reader.get() == "a"
+        assert reader.take() == ["a"]
         time.sleep(0.1)
         reader.put("b")
-        assert reader.get() == "b"
+        assert reader.take() == ["b"]
 
 
 def test_a_heartbeat_that_crossed_with_an_item_is_dropped() -> None:
@@ -71,9 +71,9 @@ def test_a_heartbeat_that_crossed_with_an_item_is_dropped() -> None:
     reader.put("a")
     reader.put(QUIET)  # type: ignore[arg-type]
     began = time.monotonic()
-    assert reader.get() == "a"
+    assert reader.take() == ["a"]
     with Pulse().waking(reader):
-        assert reader.get() is QUIET
+        assert reader.take() == []
     assert time.monotonic() - began >= 0.2
 
 
@@ -81,7 +81,7 @@ def test_the_thread_ends_with_the_last_reader_and_begins_with_the_next() -> None
     pulse = Pulse()
     for _ in range(2):
         with pulse.waking(reader := Reader[str](0.01)):
-            assert reader.get() is QUIET
+            assert reader.take() == []
         until(lambda: not pulse._beating)
 
 
@@ -95,6 +95,6 @@ def test_without_a_thread_there_are_answers_and_no_heartbeats(monkeypatch: pytes
         patch.setattr(threading.Thread, "start", none_left)
         with pulse.waking(reader):
             reader.put("a")
-            assert reader.get() == "a"
+            assert reader.take() == ["a"]
     with pulse.waking(reader):
-        assert reader.get() is QUIET
+        assert reader.take() == []
