@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
@@ -49,11 +49,10 @@ class Follows(Protocol):
         """
         ...
 
-    def deltas(self, heartbeat: float | None = None) -> Iterator[str | None]:
-        """The answer's text in pieces, as they come; joined they are what has been streamed. Ends when the
-        reply is final.
+    def deltas(self, heartbeat: float | None = None) -> Iterator[Sequence[str]]:
+        """The answer's pieces as they come, those together that came together; ends when the reply is final.
 
-        With `heartbeat`, yields None after that many seconds without a piece.
+        With `heartbeat`, yields none after that many seconds without a piece.
         """
         ...
 
@@ -125,7 +124,7 @@ class Progress:
         self._final.wait(timeout)
         return self._reply
 
-    def deltas(self, heartbeat: float | None) -> Iterator[str | None]:
+    def deltas(self, heartbeat: float | None) -> Iterator[Sequence[str]]:
         coming: Reader[str | None] = Reader(heartbeat)
         with self._lock:
             early = self._pieces[:]
@@ -134,16 +133,15 @@ class Progress:
             else:
                 coming.put(None)
         try:
-            yield from early
+            if early:
+                yield early
             with self._pulse.waking(coming):
                 while True:
-                    # while a server has much to do several come before one goes on: they go on as one
                     came = coming.take()
-                    if text := "".join(filter(None, came)):
-                        yield text
-                    elif not came:
-                        yield None
-                    if came and came[-1] is None:
+                    pieces = [each for each in came if each is not None]
+                    if pieces or not came:
+                        yield pieces
+                    if len(pieces) < len(came):
                         return
         finally:
             with self._lock:
@@ -170,7 +168,7 @@ class Run:
     def taking(self, via: Via) -> AbstractContextManager[None]:
         return self._progress.taking(via)
 
-    def deltas(self, heartbeat: float | None = None) -> Iterator[str | None]:
+    def deltas(self, heartbeat: float | None = None) -> Iterator[Sequence[str]]:
         return self._progress.deltas(heartbeat)
 
     def wait(self, timeout: float | None) -> Reply | None:
@@ -224,13 +222,13 @@ class FollowedRun:
         # the process that makes the answer knows nothing of this reader
         return nullcontext()
 
-    def deltas(self, heartbeat: float | None = None) -> Iterator[str | None]:
+    def deltas(self, heartbeat: float | None = None) -> Iterator[Sequence[str]]:
         # the row holds no pieces: the whole answer is the first and only one
         while (reply := self.wait(heartbeat)) is None:
-            yield None
+            yield ()
         # an apology is no piece of an answer
         if reply.text and reply.error is None:
-            yield reply.text
+            yield (reply.text,)
 
     def wait(self, timeout: float | None) -> Reply | None:
         deadline = None if timeout is None else time.monotonic() + timeout

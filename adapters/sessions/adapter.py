@@ -272,14 +272,14 @@ class SessionsAdapter(Adapter):
         yield _frame("chat", {"chat_id": chat.id, "session_id": chat.session})
         streamed: list[str] = []
         with run.taking("stream"):
-            for delta in run.deltas(heartbeat=QUIET_SECONDS):
-                if delta is None:
+            for pieces in run.deltas(heartbeat=QUIET_SECONDS):
+                if not pieces:
                     yield b": keep-alive\n\n"
                     if message.seconds_left() == 0:
                         break
                 else:
-                    streamed.append(delta)
-                    yield _frame("delta", {"content": delta})
+                    streamed.extend(pieces)
+                    yield b"".join(_frame("delta", {"content": each}) for each in pieces)
         reply = run.wait(0) or Reply(self.gateway.texts.busy, "system", error="out_of_time")
         if reply.error is not None:
             yield _frame("error", failure(BotFailed(reply.text), _ids(chat, reply)))

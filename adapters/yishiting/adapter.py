@@ -197,13 +197,13 @@ class YishitingAdapter(Adapter):
             yield wire.delta_frame(f"{words}\n\n")
         reply: Reply | None = None
         quiet = min(QUIET_SECONDS, message.seconds_left() or QUIET_SECONDS)
-        for delta in run.deltas(heartbeat=quiet):
+        for pieces in run.deltas(heartbeat=quiet):
             left = message.seconds_left()
-            if delta is None:
+            if not pieces:
                 yield b": keep-alive\n\n"
             else:
-                streamed.append(delta)
-                yield wire.delta_frame(delta)
+                streamed.extend(pieces)
+                yield b"".join(map(wire.delta_frame, pieces))
             if left is not None and left <= 0:
                 break
         else:
