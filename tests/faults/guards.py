@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from handler.message import InboundMessage, Reply, Via
+from handler.message import InboundMessage, Via
 from storage.deliveries import Deliveries
-from storage.exchange_rows import UNFINISHED, Claim, Timing
+from storage.exchange_rows import UNFINISHED, Claim, Outcome
 from storage.exchanges import Exchanges
 from storage.leases import Lease, Leases
 from storage.models import Exchange
@@ -46,12 +46,12 @@ def without_owner() -> None:
     """A process that lost its exchange still writes its answer."""
     answer = Exchanges.answer
 
-    def answers(self: Exchanges, exchange_id: int, owner: str, reply: Reply, timing: Timing) -> bool:
+    def answers(self: Exchanges, exchange_id: int, owner: str, *given: Any, **options: Any) -> Outcome:
         with self.db.write() as session:
             session.execute(
                 update(Exchange).where(Exchange.id == exchange_id).values(owner=owner, status="running")
             )
-        return answer(self, exchange_id, owner, reply, timing)
+        return answer(self, exchange_id, owner, *given, **options)
 
     Exchanges.answer = answers  # type: ignore[method-assign]
 
