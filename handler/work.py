@@ -10,10 +10,10 @@ from functools import partial
 from typing import Protocol
 
 from errors import Unavailable
-from handler.message import MANUAL, InboundMessage, Reply
+from handler.message import MANUAL, InboundMessage, Reply, Via
 from handler.run import Progress
 from storage.db import patiently
-from storage.exchange_rows import Timing
+from storage.exchange_rows import Outcome, Timing
 from storage.exchanges import Exchanges
 from storage.models import Exchange
 from storage.standing import Standing
@@ -123,28 +123,31 @@ class Work:
         """
         if self.lost:
             return None
-        timing = Timing(self.first_delta_ms, self.elapsed_ms())
         # a reader who waits gives an answer to the customer at once, an apology not always
         via = None if reply.error is not None or reply.source in MANUAL else self.progress.taker()
-        given, guarded = None, self.instead is not None
+        reply, outcome = self._recorded(reply, via)
+        if outcome == "owned" and self.instead is not None:
+            instead, self.instead = self.instead, None
+            return self.finish(instead(reply))
+        if outcome == "":
+            return None
+        self.progress.finish(reply, via if outcome == "delivered" else None)
+        return reply
+
+    def _recorded(self, reply: Reply, via: Via | None) -> tuple[Reply, Outcome | None]:
+        """The reply as it could be stored, and what became of it; None when it could not be stored at all."""
+        timing = Timing(self.first_delta_ms, self.elapsed_ms())
+        guarded = self.instead is not None
         # what cannot be stored is most likely an ornament: the customer needs the words
         for each in (reply, Reply(reply.text, reply.source, error=reply.error)):
             record = partial(
                 self.exchanges.answer, self.exchange.id, self.owner, each, timing, via, unless_owned=guarded
             )
             try:
-                outcome = patiently(record, AWAY_SECONDS)
-                if outcome == "owned" and self.instead is not None:
-                    instead, self.instead = self.instead, None
-                    return self.finish(instead(each))
-                if not outcome:
-                    return None
-                reply, given = each, via if outcome == "delivered" else None
-                break
+                return each, patiently(record, AWAY_SECONDS)
             except Unavailable:
                 log.exception("the answer is shown and not recorded", extra={"exchange": self.exchange.id})
                 break
             except Exception:
                 log.exception("this answer cannot be stored", extra={"exchange": self.exchange.id})
-        self.progress.finish(reply, given)
-        return reply
+        return reply, None

@@ -212,6 +212,22 @@ def test_an_answer_nobody_can_record_is_shown_in_the_end(
     until(other.rescue)
 
 
+def test_a_reply_is_not_shown_instead_of_the_silence_that_cannot_be_recorded(process: Process) -> None:
+    class Taken:
+        def respond(self, work: Work) -> Reply:
+            work.instead = self.silence
+            return Reply("words", "coze")
+
+        def silence(self, _reply: Reply) -> Reply:
+            raise Unavailable
+
+    handler = process(Taken())
+    with mock.patch.object(handler.exchanges, "answer", return_value="owned"):
+        run = handler.answer(message())
+        assert run.wait(0.3) is None
+    assert row(handler, run.exchange_id).answer is None
+
+
 def test_an_answer_with_ornaments_that_cannot_be_stored_is_kept_without_them(process: Process) -> None:
     class Ornate:
         def respond(self, work: Work) -> Reply:
