@@ -57,6 +57,25 @@ def test_the_driver_remembers_how_it_has_read_a_statement(db: Database, statemen
     assert len(str(statement.compile(db.engine))) <= 4096
 
 
+@pytest.mark.parametrize(("statement", "columns"), [("_note", "_NOTED"), ("_answer", "_ANSWERED")])
+def test_a_set_is_found_by_its_numbers_and_not_by_a_state_that_many_had(
+    db: Database, sets: ExchangeSets, statement: str, columns: str
+) -> None:
+    for number in range(40):
+        sets.claim([wanted(f"{number}.{each}") for each in range(50)])
+    rows = exchange_sets._json(
+        getattr(exchange_sets, columns), [{"number": 0, "exchange_id": 7, "owner": "me"}]
+    )
+    made = getattr(exchange_sets, statement).compile(db.engine)
+    values = {**made.params, "rows": rows, "now": 0}
+    plain = {name: "{}" if isinstance(value, dict) else value for name, value in values.items()}
+    with db.engine.connect() as connection:
+        plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {made}", plain))
+    assert "pk_exchanges" in plan
+    assert "ix_exchanges_status_time" not in plan
+    assert "Seq Scan on exchanges" not in plan
+
+
 def test_a_set_is_claimed_as_its_messages_would_be_alone(db: Database, sets: ExchangeSets) -> None:
     full = replace(
         HELLO, media=(Media("image", "https://pic.test/1.jpg", "image/jpeg"),), raw={"MsgType": "t\x00ext"}
