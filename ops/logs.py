@@ -6,6 +6,7 @@ messages and tracebacks too.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -52,7 +53,9 @@ class RedactingFormatter(JsonFormatter):
             json_ensure_ascii=False,
         )
         # longest first: a short secret inside a longer one must not leave half of it readable
-        self._secrets = sorted({each for each in secrets if len(each) >= 8}, key=len, reverse=True)
+        # as they stand in a line, which is JSON: a quote or a backslash is written otherwise there
+        written = {json.dumps(each, ensure_ascii=False)[1:-1] for each in secrets if len(each) >= 8}
+        self._secrets = sorted(written, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         if current := request_id.get():

@@ -46,6 +46,13 @@ def test_a_secret_is_masked_wherever_it_stands(words: str) -> None:
         assert secret not in line
 
 
+@pytest.mark.parametrize("secret", ['pass"word"1', "pass\\word\\1", "pass\tword\n1", "口令\x01口令口令口令"])
+def test_a_secret_is_masked_as_json_writes_it(secret: str) -> None:
+    record = logging.LogRecord("x", logging.INFO, "", 0, f"it is {secret}.", (), None)
+    line = RedactingFormatter((secret,)).format(record)
+    assert json.loads(line)["message"] == "it is ***."
+
+
 def test_a_traceback_is_masked_too() -> None:
     try:
         raise ValueError(f"refused {CANARY}")
