@@ -52,9 +52,9 @@ class RedactingFormatter(JsonFormatter):
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
             json_ensure_ascii=False,
         )
-        # longest first: a short secret inside a longer one must not leave half of it readable
         # as they stand in a line, which is JSON: a quote or a backslash is written otherwise there
         written = {json.dumps(each, ensure_ascii=False)[1:-1] for each in secrets if len(each) >= 8}
+        # longest first: a short secret inside a longer one must not leave half of it readable
         self._secrets = sorted(written, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
