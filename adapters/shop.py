@@ -116,9 +116,9 @@ class ShopAdapter(Adapter):
         )
 
     def respond(self, message: InboundMessage, run: Follows) -> Response:
-        with run.taking("sync"):
-            reply = run.wait(message.seconds_left())
-        reply = reply or run.wait(0) or Reply(self.gateway.texts.busy, "system", error="out_of_time")
+        reply = run.wait(message.seconds_left(), "sync") or Reply(
+            self.gateway.texts.busy, "system", error="out_of_time"
+        )
         # the apology is an answer too: it is what the page shows, with the way to a person beside it
         self.gateway.deliver(run, "sync")
         return _json(

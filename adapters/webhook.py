@@ -169,9 +169,8 @@ class WebhookAdapter(Adapter):
         )
 
     def respond(self, message: InboundMessage, run: Follows) -> Response:
-        with run.taking("sync"):
-            reply = run.wait(message.seconds_left())
-        if (reply := reply or run.wait(0)) is None:
+        reply = run.wait(message.seconds_left(), "sync")
+        if reply is None:
             # the run goes on: the same message, sent again, joins it and finds the answer
             later = _json({"trace_id": run.trace_id}, status=202)
             later.headers["Retry-After"] = str(RETRY_AFTER)

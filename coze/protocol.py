@@ -108,9 +108,7 @@ class Done:
 
 ChatEvent = Named | Piece | Whole | Ended | Failed | Done
 
-_TEXTS = (
-    *("id", "conversation_id", "chat_id", "role", "type", "content", "content_type", "reasoning_content"),
-)
+_TEXTS = "id conversation_id chat_id role type content content_type reasoning_content".split()
 """The fields of a message that its tuple begins with."""
 DELTA = "conversation.message.delta"
 CHAT = "conversation.chat."

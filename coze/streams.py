@@ -102,6 +102,7 @@ class ChatStream(_Stream):
                 continue
             self._known = True
             if isinstance(event, Piece):
+                # nearly all of a stream, and never its end
                 yield event
                 continue
             if isinstance(event, Failed):

@@ -126,6 +126,7 @@ class Ownership:
         session_id = work.exchange.session_id
         why = self._ask(lambda: self.desk.given_up(session_id, latest, work.message.user))
         if why is None or self._owner(session_id) is not None:
+            # nobody is called to a dialogue that a person has
             return reply
         found = self._ask(lambda: self.desk.escalate(session_id, why, actor="system"))
         if found.outcome not in {"queued", "after_hours"}:

@@ -44,8 +44,8 @@ class Follows(Protocol):
     def taking(self, via: Via) -> AbstractContextManager[None]:
         """Inside the block the reader gives the reply to its customer by this way as soon as it is final.
 
-        That is recorded together with the reply, should it be an answer. Whoever was told by `wait` that
-        there is none must look again after the block: it may have been on its way into the database.
+        That is recorded together with the reply, should it be an answer. Look for the reply after the block:
+        until its end it may be on its way into the database.
         """
         ...
 
@@ -56,8 +56,11 @@ class Follows(Protocol):
         """
         ...
 
-    def wait(self, timeout: float | None) -> Reply | None:
-        """The final reply, or None when `timeout` seconds pass first. `timeout=None` waits for ever."""
+    def wait(self, timeout: float | None, via: Via | None = None) -> Reply | None:
+        """The final reply, or None when `timeout` seconds pass first. `timeout=None` waits for ever.
+
+        With `via` it is waited for as inside `taking`.
+        """
         ...
 
 
@@ -94,7 +97,7 @@ class Progress:
                 # what is written down as given must not be left behind
                 self._final.wait(RECORDING_SECONDS)
 
-    def taker(self) -> Via | None:
+    def begin_recording(self) -> Via | None:
         """The way by which a reader takes the reply that is recorded now; None when nobody is there."""
         with self._lock:
             self._recording = bool(self._takers)
@@ -171,8 +174,12 @@ class Run:
     def deltas(self, heartbeat: float | None = None) -> Iterator[Sequence[str]]:
         return self._progress.deltas(heartbeat)
 
-    def wait(self, timeout: float | None) -> Reply | None:
-        return self._progress.wait(timeout)
+    def wait(self, timeout: float | None, via: Via | None = None) -> Reply | None:
+        if via is None:
+            return self._progress.wait(timeout)
+        with self.taking(via):
+            self._progress.wait(timeout)
+        return self._progress.wait(0)
 
 
 class Looks:
@@ -230,7 +237,7 @@ class FollowedRun:
         if reply.text and reply.error is None:
             yield (reply.text,)
 
-    def wait(self, timeout: float | None) -> Reply | None:
+    def wait(self, timeout: float | None, via: Via | None = None) -> Reply | None:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             if (reply := self._look()) is not None:

@@ -51,7 +51,6 @@ class Work:
     """Another process had the exchange in between: this run may change it no more, nor if it comes back."""
     silenced: Callable[[], bool] = lambda: False
     """Whether a person has taken the dialogue meanwhile: then no further piece is shown."""
-
     instead: Callable[[Reply], Reply] | None = None
     """What is said instead of a reply when a person took the dialogue before it could be recorded."""
     standing: Standing | None = None
@@ -124,7 +123,7 @@ class Work:
         if self.lost:
             return None
         # a reader who waits gives an answer to the customer at once, an apology not always
-        via = None if reply.error is not None or reply.source in MANUAL else self.progress.taker()
+        via = None if reply.error is not None or reply.source in MANUAL else self.progress.begin_recording()
         reply, outcome = self._recorded(reply, via)
         if outcome == "owned" and self.instead is not None:
             instead, self.instead = self.instead, None

@@ -47,7 +47,7 @@ from storage.handoff_tables import Handoff
 from storage.jobs import AT_ONCE, late_key
 from storage.library_tables import LibraryUse
 from storage.models import DialogueSession, Exchange, Job, Message
-from storage.statements import is_found, is_one_of, table, unindexed
+from storage.statements import is_one_of, looked_up, table, unindexed
 
 EXCHANGES, MESSAGES, SESSIONS, JOBS, USES, HANDOFFS = (
     table(each) for each in (Exchange, Message, DialogueSession, Job, LibraryUse, Handoff)
@@ -56,9 +56,9 @@ NAMES = ("platform", "account", "user_id", "session_key")
 """What a dialogue is known by."""
 IDS = ("conversation_id", "chat_id", "logid")
 """Coze's names for what it does."""
-NUMBER: Column[Any] = Column("number", Integer)
+NUMBER = Column("number", Integer)
 """A row's place in the set."""
-NEWEST: Column[Any] = Column("newest", Boolean)
+NEWEST = Column("newest", Boolean)
 """Whether a message belongs to its user's newest dialogue."""
 
 
@@ -195,7 +195,7 @@ def _claiming() -> Select[Any]:
     dialogues = union_all(
         select(known.c.number, known.c.id), select(given.c.number, begun.c.id).join_from(given, begun, new)
     ).cte("dialogues")
-    columns = [each.name for each in _CLAIMED if each not in (NUMBER, NEWEST)]
+    columns = [each.name for each in given.c if each.name != "number"]
     found = (
         select(dialogues.c.id, *(given.c[each] for each in columns))
         .join_from(given, dialogues, given.c.number == dialogues.c.number)
@@ -207,9 +207,7 @@ def _claiming() -> Select[Any]:
         insert(EXCHANGES)
         .from_select(["session_id", *columns], found)
         .on_conflict_do_nothing()
-        .returning(
-            *(EXCHANGES.c[each] for each in ("id", "session_id", "session_key", *key)),
-        )
+        .returning(*(EXCHANGES.c[each] for each in ("id", "session_id", "session_key", *key)))
         .cte("added")
     )
     won = (
@@ -319,13 +317,13 @@ def _held(given: CTE) -> Update:
     return update(EXCHANGES).where(
         EXCHANGES.c.id == given.c.exchange_id,
         EXCHANGES.c.owner == given.c.owner,
-        is_found(EXCHANGES.c.id, select(given.c.exchange_id)),
+        looked_up(EXCHANGES.c.id, select(given.c.exchange_id)),
         is_one_of(unindexed(EXCHANGES.c.status), UNFINISHED),
     )
 
 
 _now = bindparam("now", type_=BigInteger)
-_CLAIMED = [
+_CLAIMED: Columns = [
     NUMBER,
     NEWEST,
     *(EXCHANGES.c[each] for each in ("trace_id", *NAMES, "dedupe_key", "kind", "question", "raw", "media")),

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, Connection, Integer, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, Integer, bindparam, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -40,6 +40,7 @@ from storage.handoff_tables import Handoff
 from storage.jobs import enqueue, late_key
 from storage.library import count_hit
 from storage.models import DialogueSession, Exchange, Message
+from storage.sessions import FIND_NEWEST, FIND_NUMBER
 from storage.standing import Standing, look
 from storage.statements import Change, added, is_one_of, table
 from storage.together import Together
@@ -75,28 +76,23 @@ _join = Change(
     _same_message,
     EXCHANGES,
 )
-_unpromised = EXCHANGES.c.later.is_(None)
+_via = bindparam("via", type_=EXCHANGES.c.delivery.type)
+_at_once = _via.is_not(None) & EXCHANGES.c.later.is_(None)
 _answer = Change(
     _held.values(
-        status=case((_unpromised & bindparam("given", type_=Boolean), "delivered"), else_="answered"),
-        delivery=case((_unpromised, bindparam("via")), else_=EXCHANGES.c.delivery),
-        delivered_ms=case((_unpromised, bindparam("moment")), else_=EXCHANGES.c.delivered_ms),
+        status=case((_at_once, "delivered"), else_="answered"),
+        delivery=case((_at_once, _via), else_=EXCHANGES.c.delivery),
+        delivered_ms=case((_at_once, bindparam("moment")), else_=EXCHANGES.c.delivered_ms),
     ),
     [EXCHANGES.c.id == bindparam("held")],
     *(EXCHANGES.c.session_id, EXCHANGES.c.later, EXCHANGES.c.status),
 )
-_owned = select(HANDOFFS.c.id).join(EXCHANGES, EXCHANGES.c.session_id == HANDOFFS.c.session_id)
-_owned = _owned.where(EXCHANGES.c.id == bindparam("number"), is_one_of(HANDOFFS.c.status, OWNED))
+_owned = (
+    select(HANDOFFS.c.id)
+    .join(EXCHANGES, EXCHANGES.c.session_id == HANDOFFS.c.session_id)
+    .where(EXCHANGES.c.id == bindparam("number"), is_one_of(HANDOFFS.c.status, OWNED))
+)
 _add_exchange, _add_dialogue, _add_line = insert(EXCHANGES), insert(SESSIONS), insert(MESSAGES)
-_find_dialogue = select(SESSIONS.c.id).where(
-    *(SESSIONS.c[each] == bindparam(each) for each in ("platform", "account", "user_id", "session_key"))
-)
-_newest_dialogue = (
-    select(SESSIONS.c.session_key)
-    .where(*(SESSIONS.c[each] == bindparam(each) for each in ("platform", "account", "user_id")))
-    .order_by(SESSIONS.c.id.desc())
-    .limit(1)
-)
 _row = select(EXCHANGES).where(EXCHANGES.c.id == bindparam("number"))
 _count_ahead = select(func.count()).where(
     EXCHANGES.c.session_id == bindparam("dialogue"),
@@ -152,7 +148,7 @@ class Exchanges:
         connection, now, message = session.connection(), now_ms(), wanted.message
         if message.newest:
             whose = {"platform": message.platform, "account": message.account, "user_id": message.user}
-            name = connection.execute(_newest_dialogue, whose).scalar() or message.session
+            name = connection.execute(FIND_NEWEST, whose).scalar() or message.session
             message = replace(message, session=name, newest=False)
             wanted = wanted._replace(message=message)
         values = {"session_id": find_or_add_dialogue(connection, message, now), **claimed(wanted, now)}
@@ -229,7 +225,7 @@ class Exchanges:
         if given.unless_owned and connection.execute(_owned, {"number": number}).first() is not None:
             return "owned"
         mine = {"held": number, "holder": given.owner}
-        way = {"given": given.via is not None, "via": given.via, "moment": now if given.via else None}
+        way = {"via": given.via, "moment": now}
         if (row := _answer.on(connection, answered(reply, given.timing, now) | mine | way)) is None:
             return ""
         if is_said(reply):
@@ -347,7 +343,7 @@ def find_or_add_dialogue(connection: Connection, message: InboundMessage, now: i
         "user_id": message.user,
         "session_key": message.dialogue,
     }
-    found = connection.execute(_find_dialogue, who).scalar()
+    found = connection.execute(FIND_NUMBER, who).scalar()
     if found is not None:
         return int(found)
     return added(connection, _add_dialogue, {**who, "created_ms": now, "updated_ms": now})

@@ -20,8 +20,10 @@ _dialogues = table(DialogueSession)
 _row = select(_dialogues).where(_dialogues.c.id == bindparam("dialogue"))
 _remember = update(_dialogues).where(_dialogues.c.id == bindparam("dialogue"))
 _users = [_dialogues.c[each] == bindparam(each) for each in ("platform", "account", "user_id")]
-_newest = select(_dialogues.c.session_key).where(*_users).order_by(_dialogues.c.id.desc()).limit(1)
-_number = select(_dialogues.c.id).where(*_users, _dialogues.c.session_key == bindparam("session_key"))
+FIND_NEWEST = select(_dialogues.c.session_key).where(*_users).order_by(_dialogues.c.id.desc()).limit(1)
+"""The name of a user's newest dialogue."""
+FIND_NUMBER = select(_dialogues.c.id).where(*_users, _dialogues.c.session_key == bindparam("session_key"))
+"""The number of a user's dialogue of one name."""
 
 
 class Sessions:
@@ -47,14 +49,14 @@ class Sessions:
     def newest(self, platform: str, account: str, user: str) -> str | None:
         """The name of the user's dialogue that was begun last; None when there is none."""
         with within(LOOK_SECONDS):
-            found = self.db.ask(_newest, {"platform": platform, "account": account, "user_id": user})
+            found = self.db.ask(FIND_NEWEST, {"platform": platform, "account": account, "user_id": user})
         return found[0].session_key if found else None
 
     def number(self, platform: str, account: str, user: str, name: str) -> int | None:
         """The id of the user's dialogue of this name; None when this user has none."""
         who = {"platform": platform, "account": account, "user_id": user, "session_key": name}
         with within(LOOK_SECONDS):
-            found = self.db.ask(_number, who)
+            found = self.db.ask(FIND_NUMBER, who)
         return found[0].id if found else None
 
     def ensure(self, platform: str, account: str, user: str, name: str) -> int:

@@ -46,7 +46,7 @@ def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
     return column.concat("")
 
 
-def is_found(column: ColumnElement[Any], values: Select[Any]) -> ColumnElement[bool]:
+def looked_up(column: ColumnElement[Any], values: Select[Any]) -> ColumnElement[bool]:
     """Whether the column has one of the selected values, of which there are few: PostgreSQL looks for each by
     the column's index. Left to join them it would read the whole of a table that is not large, for it
     expects a hundred rows of JSON."""
@@ -77,7 +77,7 @@ def _as_list(element: Any, compiler: Any, **options: Any) -> str:
 def _as_array(element: Any, compiler: Any, **options: Any) -> str:
     column, values = element.clauses
     array = bindparam(values.key, type_=ARRAY(column.type))
-    return str(compiler.process(is_found(column, select(func.unnest(array))), **options))
+    return str(compiler.process(looked_up(column, select(func.unnest(array))), **options))
 
 
 class Change:

@@ -114,9 +114,8 @@ class SessionsAdapter(Adapter):
         chat: ServiceChat = g.sessions_chat
         if g.sessions_stream:
             return event_stream(self._frames(chat, message, run))
-        with run.taking("sync"):
-            reply = run.wait(message.seconds_left())
-        if (reply := reply or run.wait(0)) is None:
+        reply = run.wait(message.seconds_left(), "sync")
+        if reply is None:
             return _json(success(chat_data(chat), "the answer is being made; fetch its result"))
         if reply.error is not None:
             return _json(failure(BotFailed(reply.text), _ids(chat, reply)), BotFailed.status)

@@ -169,9 +169,7 @@ class WebAdapter(Adapter):
         )
 
     def respond(self, message: InboundMessage, run: Follows) -> Response:
-        with run.taking("sync"):
-            reply = run.wait(message.seconds_left())
-        reply = reply or run.wait(0) or self._out_of_time()
+        reply = run.wait(message.seconds_left(), "sync") or self._out_of_time()
         if reply.source in MANUAL:
             self.gateway.deliver(run, "sync")
             raise Conflict(in_manual_mode(reply))
@@ -320,7 +318,7 @@ class WebAdapter(Adapter):
             self._messages.count(str(caller.visitor))
 
     def _dialogue(self, user: str, named: str | None) -> str:
-        """The dialogue a message belongs to: the named one, or the user's first.
+        """The dialogue a message belongs to: the named one, or the user's own.
 
         A name counts within its user only: that of somebody else cannot be reached, whatever is sent.
         """
@@ -343,8 +341,7 @@ class WebAdapter(Adapter):
     ) -> Response:
         def frames() -> Iterator[bytes]:
             told = Told(message_id, start)
-            with run.taking("stream"):
-                yield from answer_frames(run, told, seconds, self._out_of_time(), news)
+            yield from answer_frames(run, told, seconds, self._out_of_time(), news)
             if (reply := run.wait(0)) is not None and reply.error is None:
                 self.gateway.deliver(run, "stream")
 

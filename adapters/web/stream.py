@@ -84,15 +84,16 @@ def answer_frames(
     `news` makes the frames that come before the end of an answer that a person cut short.
     """
     quiet = 0.0
-    for pieces in run.deltas(heartbeat=QUIET_SECONDS):
-        if not pieces:
-            yield KEEP_ALIVE
-            quiet += QUIET_SECONDS
-            if seconds_left is not None and quiet >= seconds_left:
-                break
-        elif frames := b"".join(map(told.piece, pieces)):
-            # in one, so that they are sent in one
-            yield frames
+    with run.taking("stream"):
+        for pieces in run.deltas(heartbeat=QUIET_SECONDS):
+            if not pieces:
+                yield KEEP_ALIVE
+                quiet += QUIET_SECONDS
+                if seconds_left is not None and quiet >= seconds_left:
+                    break
+            elif frames := b"".join(map(told.piece, pieces)):
+                # in one, so that they are sent in one
+                yield frames
     reply = run.wait(0) or give_up
     if reply.source in MANUAL:
         yield from news()

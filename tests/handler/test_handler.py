@@ -173,8 +173,7 @@ def test_an_apology_is_not_delivered_by_itself(build: Callable[..., Handler]) ->
     bot.go.set()
     handler = build(bot)
     run = handler.answer(message())
-    with run.taking("sync"):
-        assert run.wait(5) is not None
+    assert run.wait(5, "sync") is not None
     row = handler.exchanges.get(run.exchange_id)
     assert row is not None
     assert (row.status, row.delivery, run.given) == ("answered", None, None)
@@ -184,8 +183,7 @@ def test_a_reader_who_has_left_takes_nothing(build: Callable[..., Handler]) -> N
     bot = Scripted()
     handler = build(bot)
     run = handler.answer(message())
-    with run.taking("sync"):
-        assert run.wait(0.01) is None
+    assert run.wait(0.01, "sync") is None
     bot.go.set()
     assert run.wait(5) is not None
     row = handler.exchanges.get(run.exchange_id)
@@ -197,7 +195,7 @@ def test_a_reader_who_leaves_while_its_reply_is_recorded_gets_it() -> None:
     progress, reply = Progress(), Reply("好的", "coze")
     with progress.taking("sync"):
         assert progress.wait(0) is None
-        assert progress.taker() == "sync"
+        assert progress.begin_recording() == "sync"
         threading.Timer(0.05, progress.finish, (reply, "sync")).start()
     assert progress.wait(0) is reply
     assert progress.given == "sync"

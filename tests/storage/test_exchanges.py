@@ -84,12 +84,8 @@ def test_a_message_without_a_dialogue_goes_to_its_users_newest(exchanges: Exchan
     sessions = Sessions(exchanges.db)
     for message in (replace(MESSAGE, newest=True), long):
         first = exchanges.claim(replace(message, dedupe_key=f"1{message.user}"), "me", LEASE).exchange
-        assert (
-            first.session_key
-            == exchanges.claim(
-                replace(message, newest=False, dedupe_key=f"2{message.user}"), "me", LEASE
-            ).exchange.session_key
-        )
+        own = exchanges.claim(replace(message, newest=False, dedupe_key=f"2{message.user}"), "me", LEASE)
+        assert own.exchange.session_key == first.session_key
         name = [sessions.begin("wechat", "default", message.user) for _ in range(2)][-1]
         later = exchanges.claim(replace(message, dedupe_key=f"3{message.user}"), "me", LEASE)
         assert (later.exchange.session_key, row(exchanges, later).session_key) == (name, name)
