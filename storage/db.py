@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, Executable, Row, event, text
+from sqlalchemy import Connection, Executable, Row, event, text
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from errors import Unavailable
 from storage.breaker import Breaker, Busy
 from storage.conflicts import is_lock_conflict
-from storage.engine import ALONE, make_engine
+from storage.engine import make_engine, open_transaction
 from storage.patience import seconds_left, within
-from storage.statements import Change
+from storage.statements import Change, Mapped, Prepared, unattended
 
 T = TypeVar("T")
 
@@ -48,19 +48,18 @@ def in_transaction() -> bool:
 
 
 class Database:
-    """One engine, and the ways to use it: `once()` for a change of one statement, `transact()` for one of
-    several, or `write()` where nothing competes, and `read()`."""
+    """One engine, and the ways to use it: `once()` for a change of one statement, `steps()` or `transact()`
+    for one of several, or `write()` where nothing competes, and `read()`."""
 
     def __init__(self, url: str) -> None:
         self.engine = make_engine(url)
         self.dialect = self.engine.dialect.name
         self.tells = self.engine.dialect.update_returning
         """Whether an UPDATE can tell of the rows it changed; MariaDB's cannot."""
-        self._alone = self.engine.execution_options(**{ALONE: True})
-        self._writing = self._reading = Breaker("write", lambda: self._look(self.engine))
+        self._writing = self._reading = Breaker("write", self._look_whether_it_writes)
         if self.dialect == "sqlite":
             # a file that is locked or full can still be read; a server is there or is not
-            self._reading = Breaker("read", lambda: self._look(self._alone))
+            self._reading = Breaker("read", self._look_whether_it_reads)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -74,6 +73,7 @@ class Database:
             Session(self.engine, expire_on_commit=False) as session,
             session.begin(),
         ):
+            open_transaction(session.connection())
             yield session
 
     def transact(self, step: Callable[[Session], T]) -> T:
@@ -88,6 +88,16 @@ class Database:
 
         return self._despite_conflicts(attempt)
 
+    def steps(self, step: Callable[[Connection], T]) -> T:
+        """As `transact`, for what needs no objects: a session costs as much as a statement."""
+
+        def attempt() -> T:
+            with self._writing.passing(), _counted(), self.engine.begin() as connection:
+                open_transaction(connection)
+                return step(connection)
+
+        return self._despite_conflicts(attempt)
+
     def once(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
         """Executes and commits one statement; returns how many rows it changed.
 
@@ -95,16 +105,18 @@ class Database:
         """
 
         def attempt() -> int:
-            with self._writing.passing(), _counted(), self._alone.connect() as connection:
+            with self._writing.passing(), _counted(), self.engine.connect() as connection:
                 return connection.execute(statement, values).rowcount
 
         return self._despite_conflicts(attempt)
 
-    def tell(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+    def tell(self, statement: Executable | Prepared, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
         """Executes and commits one statement that tells of the rows it changed, where `tells`. As `once`."""
 
         def attempt() -> Sequence[Row[Any]]:
-            with self._writing.passing(), _counted(), self._alone.connect() as connection:
+            with self._writing.passing(), _counted(), self.engine.connect() as connection:
+                if isinstance(statement, Prepared):
+                    return statement.on(connection, values)
                 return connection.execute(statement, values).all()
 
         return self._despite_conflicts(attempt)
@@ -113,12 +125,12 @@ class Database:
         """Makes and commits the change; what it tells of its row, None when there was none. As `once`."""
 
         def attempt() -> Row[Any] | None:
-            with self._writing.passing(), _counted(), self._alone.connect() as connection:
+            with self._writing.passing(), _counted(), self.engine.connect() as connection:
                 return change.on(connection, values)
 
         if self.tells:
             return self._despite_conflicts(attempt)
-        return self.transact(lambda session: change.on(session.connection(), values))
+        return self.steps(lambda connection: change.on(connection, values))
 
     def _despite_conflicts(self, attempt: Callable[[], T]) -> T:
         deadline = time.monotonic() + seconds_left(CONFLICT_SECONDS)
@@ -135,18 +147,18 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Statements that only look, each at what is committed by then. `Unavailable` as `write`."""
-        with self._reading.passing(), _counted(), Session(self._alone, expire_on_commit=False) as session:
+        with self._reading.passing(), _counted(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     def ask(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
         """The rows of one statement that only looks. `Unavailable` as `write`."""
-        with self._reading.passing(), _counted(), self._alone.connect() as connection:
+        with self._reading.passing(), _counted(), self.engine.connect() as connection:
             return connection.execute(statement, values).all()
 
-    def first(self, kind: Callable[..., T], statement: Executable, values: Mapping[str, Any]) -> T | None:
+    def first(self, kind: type[Mapped], statement: Executable, values: Mapping[str, Any]) -> Mapped | None:
         """The first row of a statement over a whole table, as an object that no session looks after."""
         for row in self.ask(statement, values):
-            return kind(**row._mapping)
+            return unattended(kind, row._mapping)
         return None
 
     def ping(self) -> None:
@@ -167,10 +179,18 @@ class Database:
         event.listen(self.engine.pool, "checkin", lambda _connection, record: record.invalidate())
         self.engine.dispose()
 
-    def _look(self, engine: Engine) -> None:
-        patience = GLANCE_SECONDS if self.dialect == "sqlite" else LOOK_SECONDS
-        with within(patience), engine.begin() as connection:
+    def _look_whether_it_writes(self) -> None:
+        with within(self._glance), self.engine.begin() as connection:
+            open_transaction(connection)
             connection.execute(text("SELECT 1"))
+
+    def _look_whether_it_reads(self) -> None:
+        with within(self._glance), self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    @property
+    def _glance(self) -> float:
+        return GLANCE_SECONDS if self.dialect == "sqlite" else LOOK_SECONDS
 
 
 @contextmanager

@@ -15,14 +15,18 @@ from storage.patience import connected, seconds_left
 CONNECT_SECONDS = 2.0
 
 
-def connect(dialect: Dialect, _record: object, arguments: Any, options: Any) -> Any:
-    """SQLAlchemy's `do_connect`: a connection that keeps to the limits; None leaves other drivers alone."""
+def connector(dialect: Dialect) -> Callable[..., Any]:
+    """What makes the dialect's connections: ones that keep to the limits, with the drivers known here."""
     if (make := _patient(dialect.driver)) is None:
-        return None
-    try:
-        return connected(lambda: make(*arguments, **options), seconds_left(CONNECT_SECONDS))
-    except TimeoutError as late:
-        raise dialect.loaded_dbapi.OperationalError(str(late)) from None
+        return dialect.connect
+
+    def connect(*arguments: Any, **options: Any) -> Any:
+        try:
+            return connected(lambda: make(*arguments, **options), seconds_left(CONNECT_SECONDS))
+        except TimeoutError as late:
+            raise dialect.loaded_dbapi.OperationalError(str(late)) from None
+
+    return connect
 
 
 def _patient(driver: str) -> Callable[..., Any] | None:

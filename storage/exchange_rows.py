@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from handler.message import MANUAL, Doc, InboundMessage, Line, Reply, Source, Usage, Via
 from storage.models import Exchange
+from storage.statements import unattended
 
 UNFINISHED = ("claimed", "running")
 FINAL = ("answered", "delivered", "undelivered")
@@ -132,8 +133,8 @@ def is_said(reply: Reply) -> bool:
 
 
 def exchange_of(row: Row[Any]) -> Exchange:
-    """The row as an object that no session looks after, which is far cheaper."""
-    return Exchange(**row._mapping)
+    """The row as an object."""
+    return unattended(Exchange, row._mapping)
 
 
 def reply_of(exchange: Exchange) -> Reply | None:

@@ -8,7 +8,8 @@ out (a message that came before, a dialogue that two begin at once) is for the s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -47,7 +48,7 @@ from storage.handoff_tables import Handoff
 from storage.jobs import AT_ONCE, late_key
 from storage.library_tables import LibraryUse
 from storage.models import DialogueSession, Exchange, Job, Message
-from storage.statements import is_one_of, looked_up, table, unindexed
+from storage.statements import Prepared, is_one_of, looked_up, table, unattended, unindexed
 
 EXCHANGES, MESSAGES, SESSIONS, JOBS, USES, HANDOFFS = (
     table(each) for each in (Exchange, Message, DialogueSession, Job, LibraryUse, Handoff)
@@ -82,7 +83,7 @@ class ExchangeSets:
         won: list[Claim | None] = [None] * len(wanted)
         for row in self.db.tell(_claim, {"rows": _json(_CLAIMED, rows), "now": now}):
             found = {"id": row.id, "session_id": row.session_id, "session_key": row.session_key}
-            exchange = Exchange(**values[row.number] | found)
+            exchange = unattended(Exchange, values[row.number] | found)
             won[row.number] = Claim(exchange, won=True, attempt=1)
         return won
 
@@ -112,7 +113,7 @@ class ExchangeSets:
 
     def _each(
         self,
-        statement: Select[Any],
+        statement: Prepared,
         columns: Columns,
         rows: Sequence[dict[str, Any]],
         more: Mapping[str, int],
@@ -127,16 +128,22 @@ class ExchangeSets:
 
 def _json(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as JSON, each value as its column would store it."""
+    cleaning = [(each.name, _cleaner(each)) for each in columns]
     return json.dumps(
-        [{each.name: _stored(each, row.get(each.name)) for each in columns} for row in rows],
+        [
+            {name: row.get(name) if clean is None else clean(row.get(name)) for name, clean in cleaning}
+            for row in rows
+        ],
         ensure_ascii=False,
     )
 
 
-def _stored(column: Column[Any], value: Any) -> Any:
+@cache
+def _cleaner(column: Column[Any]) -> Callable[[Any], Any] | None:
+    """What a value goes through before it is stored; None where nothing can be wrong with it."""
     kind = column.type
     # no dialect is needed: our types clean what comes from outside, whatever the database
-    return kind.process_bind_param(value, None) if isinstance(kind, TypeDecorator) else value  # type: ignore[arg-type]
+    return partial(kind.process_bind_param, dialect=None) if isinstance(kind, TypeDecorator) else None  # type: ignore[arg-type]
 
 
 def _sent(columns: Columns) -> TableValuedAlias:
@@ -264,7 +271,7 @@ def _answering() -> Select[Any]:
         final.c.later,
         given.c.job,
         final.c.id,
-        literal({}, JOBS.c.payload.type),
+        cast("{}", JSON),
         literal("waiting", String),
         *(literal(each, BigInteger) for each in (0, AT_ONCE, 0)),
         _now,
@@ -348,4 +355,4 @@ _ANSWERED = [
     Column("unless_owned", Boolean),
     Column("job", JOBS.c.key.type),
 ]
-_claim, _note, _answer = _claiming(), _noting(), _answering()
+_claim, _note, _answer = (Prepared(each) for each in (_claiming(), _noting(), _answering()))

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Integer, bindparam, case, func, insert, select, update
+from sqlalchemy import Boolean, Connection, Integer, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -42,7 +42,7 @@ from storage.library import count_hit
 from storage.models import DialogueSession, Exchange, Message
 from storage.sessions import FIND_NEWEST, FIND_NUMBER
 from storage.standing import Standing, look
-from storage.statements import Change, added, is_one_of, table
+from storage.statements import Change, added, is_one_of, table, unattended
 from storage.together import Together
 
 T = TypeVar("T")
@@ -78,19 +78,18 @@ _join = Change(
 )
 _via = bindparam("via", type_=EXCHANGES.c.delivery.type)
 _at_once = _via.is_not(None) & EXCHANGES.c.later.is_(None)
+_owned = select(HANDOFFS.c.id).where(
+    HANDOFFS.c.session_id == EXCHANGES.c.session_id, is_one_of(HANDOFFS.c.status, OWNED)
+)
+_is_owned = select(EXCHANGES.c.id).where(EXCHANGES.c.id == bindparam("number"), _owned.exists())
 _answer = Change(
-    _held.values(
+    _held.where(or_(bindparam("whoever", type_=Boolean), ~_owned.exists())).values(
         status=case((_at_once, "delivered"), else_="answered"),
         delivery=case((_at_once, _via), else_=EXCHANGES.c.delivery),
         delivered_ms=case((_at_once, bindparam("moment")), else_=EXCHANGES.c.delivered_ms),
     ),
     [EXCHANGES.c.id == bindparam("held")],
     *(EXCHANGES.c.session_id, EXCHANGES.c.later, EXCHANGES.c.status),
-)
-_owned = (
-    select(HANDOFFS.c.id)
-    .join(EXCHANGES, EXCHANGES.c.session_id == HANDOFFS.c.session_id)
-    .where(EXCHANGES.c.id == bindparam("number"), is_one_of(HANDOFFS.c.status, OWNED))
 )
 _add_exchange, _add_dialogue, _add_line = insert(EXCHANGES), insert(SESSIONS), insert(MESSAGES)
 _row = select(EXCHANGES).where(EXCHANGES.c.id == bindparam("number"))
@@ -115,7 +114,7 @@ class Exchanges:
             self._answers = Together(self._answer, sets.answer)
         else:
             self._claims = Together(self._claim, self._in_turn(self._take))
-            self._notes = Together(self._jot, self._in_turn(_jot))
+            self._notes = Together(self._jot, self._jot_all)
             self._answers = Together(self._answer, self._in_turn(self._record))
         self._standings = Together(lambda number: look(db, [number])[0], partial(look, db))
 
@@ -132,20 +131,20 @@ class Exchanges:
             if (joined := self.db.change(_join, _same(wanted))) is not None:
                 return Claim(exchange_of(joined), won=False, attempt=joined.attempts)
             try:
-                return self.db.transact(lambda session: self._insert(session, wanted))
+                return self.db.steps(lambda connection: self._insert(connection, wanted))
             except IntegrityError:
                 # another delivery inserted between our look and our insert: look again
                 if not tries_left:
                     raise
         raise AssertionError("unreachable")
 
-    def _take(self, session: Session, wanted: Wanted) -> Claim:
-        if (joined := _join.on(session.connection(), _same(wanted))) is not None:
+    def _take(self, connection: Connection, wanted: Wanted) -> Claim:
+        if (joined := _join.on(connection, _same(wanted))) is not None:
             return Claim(exchange_of(joined), won=False, attempt=joined.attempts)
-        return self._insert(session, wanted)
+        return self._insert(connection, wanted)
 
-    def _insert(self, session: Session, wanted: Wanted) -> Claim:
-        connection, now, message = session.connection(), now_ms(), wanted.message
+    def _insert(self, connection: Connection, wanted: Wanted) -> Claim:
+        now, message = now_ms(), wanted.message
         if message.newest:
             whose = {"platform": message.platform, "account": message.account, "user_id": message.user}
             name = connection.execute(FIND_NEWEST, whose).scalar() or message.session
@@ -155,7 +154,7 @@ class Exchanges:
         number = added(connection, _add_exchange, values)
         if message.kind != "leave":
             _say(connection, values["session_id"], number, "user", message.text, now)
-        return Claim(Exchange(id=number, **values), won=True, attempt=1)
+        return Claim(unattended(Exchange, {"id": number, **values}), won=True, attempt=1)
 
     def standing(self, exchange: Exchange) -> Standing:
         """Where the exchange's dialogue stands now."""
@@ -185,6 +184,12 @@ class Exchanges:
 
     def _jot(self, note: Note) -> bool:
         return self.db.once(_note, _noted(note)) > 0
+
+    def _jot_all(self, notes: Sequence[Note]) -> list[bool]:
+        if len(notes) == 1:
+            # in no transaction but the statement's own
+            return [self._jot(notes[0])]
+        return self.db.steps(lambda connection: [_jot(connection, each) for each in notes])
 
     def understood(self, exchange_id: int, owner: str, text: str, media: Sequence[Media]) -> bool:
         """Keeps what became of the media: a recording's words, and under which ids Coze has the files."""
@@ -218,22 +223,22 @@ class Exchanges:
         return self._answers(Given(exchange_id, owner, reply, timing, via, unless_owned))
 
     def _answer(self, given: Given) -> Outcome:
-        return self.db.transact(lambda session: self._record(session, given))
+        return self.db.steps(lambda connection: self._record(connection, given))
 
-    def _record(self, session: Session, given: Given) -> Outcome:
-        connection, now, number, reply = session.connection(), now_ms(), given.exchange_id, given.reply
-        if given.unless_owned and connection.execute(_owned, {"number": number}).first() is not None:
-            return "owned"
-        mine = {"held": number, "holder": given.owner}
+    def _record(self, connection: Connection, given: Given) -> Outcome:
+        now, number, reply = now_ms(), given.exchange_id, given.reply
+        mine = {"held": number, "holder": given.owner, "whoever": not given.unless_owned}
         way = {"via": given.via, "moment": now}
         if (row := _answer.on(connection, answered(reply, given.timing, now) | mine | way)) is None:
-            return ""
+            owned = given.unless_owned and connection.execute(_is_owned, {"number": number}).first()
+            return "owned" if owned else ""
         if is_said(reply):
             _say(connection, row.session_id, number, "assistant", reply.text, now)
         if row.later is not None:
-            enqueue(session, row.later, late_key(number), exchange_id=number)
+            with Session(connection) as session:
+                enqueue(session, row.later, late_key(number), exchange_id=number)
         if reply.library_id is not None:
-            count_hit(session, reply.library_id, now)
+            count_hit(connection, reply.library_id, now)
         outcome: Outcome = row.status
         return outcome
 
@@ -308,13 +313,13 @@ class Exchanges:
                 or 0
             )
 
-    def _in_turn(self, step: Callable[[Session, T], R]) -> Callable[[Sequence[T]], Sequence[R]]:
+    def _in_turn(self, step: Callable[[Connection, T], R]) -> Callable[[Sequence[T]], Sequence[R]]:
         """The steps of several exchanges in one transaction."""
-        return lambda items: self.db.transact(lambda session: [step(session, each) for each in items])
+        return lambda items: self.db.steps(lambda connection: [step(connection, each) for each in items])
 
 
-def _jot(session: Session, note: Note) -> bool:
-    return changed(session.connection().execute(_note, _noted(note))) > 0
+def _jot(connection: Connection, note: Note) -> bool:
+    return connection.execute(_note, _noted(note)).rowcount > 0
 
 
 def _noted(note: Note) -> dict[str, Any]:

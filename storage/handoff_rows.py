@@ -13,7 +13,7 @@ from storage.db import Database, now_ms
 from storage.handoff_news import tell_change
 from storage.handoff_tables import Handoff, HandoffNote, HandoffStep, TransferRequest
 from storage.models import DialogueSession, Message
-from storage.statements import among, table
+from storage.statements import among, table, unattended
 
 _handoffs = table(Handoff)
 _rows = select(_handoffs).where(among(_handoffs.c.session_id, "dialogues"))
@@ -22,7 +22,7 @@ _rows = select(_handoffs).where(among(_handoffs.c.session_id, "dialogues"))
 def handoffs_of(db: Database, dialogues: Sequence[int]) -> dict[int, Handoff]:
     """The rows as they are now, by the dialogue's number; objects that no session looks after."""
     rows = db.ask(_rows, {"dialogues": dialogues})
-    return {row.session_id: Handoff(**row._mapping) for row in rows}
+    return {row.session_id: unattended(Handoff, row._mapping) for row in rows}
 
 
 def row_of(session: Session, session_id: int, now: int) -> Handoff:

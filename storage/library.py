@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from errors import Conflict, NotFound
@@ -23,6 +23,11 @@ from storage.library_tables import LibraryEntry, LibraryPhrasing, LibraryState, 
 from storage.only_row import write_only_row
 
 AT_ONCE = 1_000
+_count_hit = (
+    update(LibraryUse)
+    .where(LibraryUse.entry_id == bindparam("entry"))
+    .values(hits=LibraryUse.hits + 1, last_hit_ms=bindparam("now"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +163,9 @@ class Library:
         return self.db.transact(step)
 
 
-def count_hit(session: Session, entry_id: int, now: int) -> None:
+def count_hit(connection: Connection, entry_id: int, now: int) -> None:
     """Counts, in the caller's transaction, that the entry has answered."""
-    session.execute(
-        update(LibraryUse)
-        .where(LibraryUse.entry_id == entry_id)
-        .values(hits=LibraryUse.hits + 1, last_hit_ms=now)
-    )
+    connection.execute(_count_hit, {"entry": entry_id, "now": now})
 
 
 def draft_of(entry: LibraryEntry) -> Draft:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pymysql.connections import Connection
+from pymysql.constants import SERVER_STATUS
 
 from storage.patience import seconds_left
 
@@ -20,3 +21,8 @@ class MariaConnection(Connection):
     @_read_timeout.setter
     def _read_timeout(self, seconds: float | None) -> None:
         self._longest = seconds or self._longest
+
+    def rollback(self) -> None:
+        # as in postgres.py, and here it would be a round trip
+        if self.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:  # type: ignore[attr-defined]
+            super().rollback()

@@ -25,3 +25,8 @@ class PostgresConnection(psycopg.Connection[Any]):
                 # the answer may still come, and must not be taken for that of a later statement
                 self.close()
             raise
+
+    def rollback(self) -> None:
+        # SQLAlchemy asks for it after every statement, also where no transaction was opened
+        if self.info.transaction_status != TransactionStatus.IDLE:
+            super().rollback()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, inspect, text
 
 from storage.db import Database
-from storage.engine import make_engine
+from storage.engine import make_engine, open_transaction
 from storage.tables import Base
 
 if TYPE_CHECKING:
@@ -93,8 +93,10 @@ def _alone(url: str) -> Iterator[Connection]:
                 # takes effect outside a transaction only; a table that is rebuilt must not drop its children
                 connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
                 connection.rollback()
-            with connection.begin(), _locked(connection):
-                yield connection
+            with connection.begin():
+                open_transaction(connection)
+                with _locked(connection):
+                    yield connection
     finally:
         engine.dispose()
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import insert, select, text
 
 from storage.db import Database, now_ms
-from storage.engine import ALONE, make_engine
+from storage.engine import make_engine
 from storage.exchange_rows import digest
 from storage.models import DialogueSession, Exchange
 
@@ -73,8 +73,7 @@ def refresh_statistics(db: Database) -> None:
     words = {"sqlite": "ANALYZE", "postgresql": "VACUUM (ANALYZE) exchanges"}
     engine = make_engine(db.engine.url.render_as_string(hide_password=False), patient=True)
     try:
-        # VACUUM refuses to run inside a transaction
-        with engine.execution_options(**{ALONE: True}).begin() as connection:
+        with engine.connect() as connection:
             connection.execute(text(words.get(db.dialect, "ANALYZE TABLE exchanges")))
     finally:
         engine.dispose()

@@ -13,7 +13,7 @@ from storage.exchange_rows import UNFINISHED
 from storage.handoff_rows import handoffs_of
 from storage.handoff_tables import Handoff
 from storage.models import DialogueSession, Exchange
-from storage.statements import among, is_one_of, table
+from storage.statements import among, is_one_of, table, unattended
 
 
 class Standing(NamedTuple):
@@ -77,6 +77,5 @@ def look(db: Database, numbers: Sequence[int]) -> list[Standing]:
 
 
 def _standing(row: Row[Any], handoff: Handoff | None) -> Standing:
-    # an object that no session looks after, which is far cheaper
-    dialogue = DialogueSession(**dict(zip(_DIALOGUE, row[-len(_DIALOGUE) :], strict=True)))
+    dialogue = unattended(DialogueSession, dict(zip(_DIALOGUE, row[-len(_DIALOGUE) :], strict=True)))
     return Standing(dialogue, handoff, row.met_until_ms, row.ahead)
