@@ -7,6 +7,7 @@ was announced.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from coze.errors import TooLarge
@@ -16,6 +17,8 @@ LINE_CAP = 1 << 20
 TOTAL_CAP = 16 << 20
 """Bytes of one response."""
 BOM = b"\xef\xbb\xbf"
+USUAL = re.compile(rb"event: ?([^\r\n]*)\ndata: ?([^\r\n]*)\n\n")
+"""A piece that is one whole record, as nearly all of them are."""
 
 
 class Event(NamedTuple):
@@ -64,6 +67,8 @@ class Decoder:
             raise TooLarge(f"the response is longer than {self._total_cap} bytes")
         if not self.started:
             piece = self._start(piece)
+        elif (usual := self._usual(piece)) is not None:
+            return [usual]
         if self._is_envelope:
             self._rest += piece
             return []
@@ -96,6 +101,17 @@ class Decoder:
         lines = [bytes(self._rest), b""]
         self._rest.clear()
         return self._take(lines)
+
+    def _usual(self, piece: bytes) -> Event | None:
+        """The event of a piece that can be told at a glance; None for one to be looked at line by line."""
+        if self._rest or self._name or self._id or self._data or self._skip_newline or self._is_envelope:
+            return None
+        if len(piece) > self._line_cap or (found := USUAL.fullmatch(piece)) is None:
+            return None
+        try:
+            return Event(found[1].decode(), found[2].decode(), "")
+        except UnicodeDecodeError:
+            return None
 
     def _start(self, piece: bytes) -> bytes:
         head = bytes(self._rest) + piece

@@ -149,3 +149,18 @@ def test_any_cutting_gives_the_same_events(cuts: list[int], ending: bytes) -> No
 @given(st.binary(max_size=200), st.integers(1, 7))
 def test_no_bytes_make_it_stumble(body: bytes, size: int) -> None:
     assert decode(body) == decode(*(body[at : at + size] for at in range(0, len(body), size)))
+
+
+LINE = st.binary(max_size=8).map(lambda line: line.replace(b"\r", b"").replace(b"\n", b""))
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"", b"id:7\n", b": x\n", b"data:0\n"]), LINE, LINE), max_size=5))
+def test_a_record_that_comes_by_itself_is_the_one_that_comes_in_bits(
+    records: list[tuple[bytes, bytes, bytes]],
+) -> None:
+    pieces = [b"event:first\n\n"]
+    pieces += [before + b"event:" + name + b"\ndata:" + data + b"\n\n" for before, name, data in records]
+    by_itself, in_bits = Decoder(), Decoder()
+    came = [event for piece in pieces for event in by_itself.feed(piece)]
+    assert came == [event for byte in b"".join(pieces) for event in in_bits.feed(bytes([byte]))]
+    assert by_itself.replaced == in_bits.replaced
