@@ -295,7 +295,8 @@ class Bot:
             raise Empty("the chat was completed without an answer", logid=question.logid)
         if rest := answer.rest(answer.text):
             question.sink.delta(rest)
-        log.info("coze answered", extra={"logid": question.logid, "debug_url": answer.debug_url})
+        if answer.debug_url:
+            log.info("coze explains", extra={"logid": question.logid, "debug_url": answer.debug_url})
         return good_reply(answer)
 
     def _fetched(self, question: _Question, why: CozeError) -> Reply:

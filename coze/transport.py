@@ -7,6 +7,7 @@ a body means.
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,7 @@ from urllib3.util import parse_url
 
 from coze.errors import CozeError, Disconnected, Malformed, TimedOut, TooLarge, Truncated, Unreachable
 from coze.retries import seconds_left
+from coze.watch import Watch
 
 PIECE = 65_536
 """Most bytes of one read; a read gives back what is there and does not wait for more."""
@@ -51,6 +53,8 @@ ERROR_CAP = 65_536
 """Bytes read of the body of a failure; its first lines say everything."""
 POOL = 1_000
 """Idle connections kept: as many as streams run at once, or each further stream pays for a TLS handshake."""
+SHORT_SECONDS = 1.0
+"""A wait shorter than this is timed by its socket, to the millisecond; a longer one by the watch."""
 DRAIN_SECONDS = 0.05
 """How long a finished stream may take to end, so that its connection can be used again."""
 
@@ -116,7 +120,12 @@ class Incoming:
     """One response whose body has not been read. Always close it, best by `with`."""
 
     def __init__(
-        self, response: BaseHTTPResponse, read_timeout: float, deadline: float | None, limit: float
+        self,
+        response: BaseHTTPResponse,
+        read_timeout: float,
+        deadline: float | None,
+        limit: float,
+        watch: Watch,
     ) -> None:
         self.status = response.status
         self.content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -126,9 +135,13 @@ class Incoming:
         self._response = response
         self._pieces = _pieces(response)
         self._read_timeout = read_timeout
-        self._limit = limit
-        """What the socket waits for one read now; seconds."""
+        self._limit: float | None = limit
+        """What the socket waits for one read now, in seconds; None for ever."""
         self._ended = False
+        self.until = math.inf
+        self._given_up = False
+        self._watch = watch
+        watch.begin(self)
 
     def read(self) -> bytes:
         """What has arrived, of a chunked body one chunk; waits for it. Empty at the end of the body.
@@ -138,27 +151,47 @@ class Incoming:
         left = seconds_left(self.deadline)
         if left <= 0:
             raise TimedOut("the deadline came while the answer was being read", logid=self.logid)
+        limit = min(left, self._read_timeout)
+        self._wait_at_most(limit)
+        self.until = time.monotonic() + limit
         try:
-            limit = min(left, self._read_timeout)
-            # not for each piece: it may become five hundredths late
-            if not limit <= self._limit <= limit * 1.05:
-                self._wait_at_most(limit)
             piece = next(self._pieces, b"")
-        except ReadTimeoutError:
-            raise TimedOut("no more bytes came in time", logid=self.logid) from None
         except (HTTPError, OSError) as problem:
+            if self._given_up or isinstance(problem, ReadTimeoutError):
+                raise TimedOut("no more bytes came in time", logid=self.logid) from None
             raise Truncated(f"the connection broke: {type(problem).__name__}", logid=self.logid) from None
+        finally:
+            self.until = math.inf
+        if not piece and self._given_up:
+            # a body without a length ends with its connection
+            raise TimedOut("no more bytes came in time", logid=self.logid)
         if not piece:
             self._ended = True
         return piece
 
-    def _wait_at_most(self, seconds: float) -> None:
-        # once the body is complete the connection is somebody else's, and its socket must be left alone
-        connection = self._response.connection
-        if connection is not None and (wire := getattr(connection, "wire", None)) is not None:
+    def give_up(self) -> None:
+        """Ends a read that waits, in whichever thread."""
+        if (wire := self._wire) is not None:
+            self._given_up = True
             with suppress(OSError):
-                wire.settimeout(seconds)
-                self._limit = seconds
+                # the plain socket's method: TLS has nothing to say any more
+                socket.socket.shutdown(wire, socket.SHUT_RDWR)
+
+    @property
+    def _wire(self) -> Any:
+        """The connection's socket; None once the body is complete: then it is somebody else's."""
+        return getattr(self._response.connection, "wire", None)
+
+    def _wait_at_most(self, seconds: float) -> None:
+        """Sets the socket's own limit for a short wait; a long one is watched."""
+        limit = seconds if seconds < SHORT_SECONDS else None
+        # not for each piece: it may become five hundredths late
+        if limit == self._limit or (limit and self._limit and limit <= self._limit <= limit * 1.05):
+            return
+        if (wire := self._wire) is not None:
+            with suppress(OSError):
+                wire.settimeout(limit)
+                self._limit = limit
 
     def body(self, cap: int = BODY_CAP) -> bytes:
         """The whole body; raises `TooLarge` over `cap` bytes and what `read` raises."""
@@ -193,6 +226,7 @@ class Incoming:
 
     def close(self) -> None:
         """Cuts a body that is not read to its end; a finished one has given its connection back already."""
+        self._watch.end(self)
         self._response.close()
         # the pool keeps a place for it, and makes it anew when it is wanted
         self._response.release_conn()
@@ -218,6 +252,7 @@ class Transport:
         self.base = base.rstrip("/")
         self.connect_timeout = connect_timeout
         self.read_timeout = read_timeout
+        self._watch = Watch()
         self._address = parse_url(self.base)
         if not self._address.scheme or not self._address.host:
             raise LocationValueError(f"{self.base!r} is no address: it begins with https:// and a host")
@@ -285,7 +320,11 @@ class Transport:
             )
         except (HTTPError, OSError, ValueError) as problem:
             raise _translated(problem, deadline) from None
-        return Incoming(response, silence, deadline, limit)
+        try:
+            return Incoming(response, silence, deadline, limit, self._watch)
+        except RuntimeError:
+            response.close()
+            raise Unreachable("no thread can be had to watch over the answer") from None
 
     def close(self) -> None:
         """Closes the idle connections; whoever sends again gets new ones."""

@@ -221,6 +221,7 @@ class Handler:
                 "platform": work.message.platform,
                 "source": reply.source,
                 "error": reply.error,
+                "logid": work.logid,
                 "total_ms": work.elapsed_ms(),
             },
         )

@@ -53,6 +53,8 @@ class Work:
     """Whether a person has taken the dialogue meanwhile: then no further piece is shown."""
     instead: Callable[[Reply], Reply] | None = None
     """What is said instead of a reply when a person took the dialogue before it could be recorded."""
+    logid: str = ""
+    """Coze's name for the request that answers, for questions to its makers."""
     standing: Standing | None = None
     """Where the dialogue stood at the last `look`."""
 
@@ -86,6 +88,7 @@ class Work:
 
     def named(self, conversation_id: str, chat_id: str, logid: str) -> None:
         """Keeps Coze's ids in the row as soon as they are known."""
+        self.logid = logid
         ids = conversation_id, chat_id, logid
         self._note(partial(self.exchanges.named, self.exchange.id, self.owner, *ids))
 

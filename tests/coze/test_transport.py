@@ -21,7 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError
 
 from coze.errors import CozeError, Disconnected, Malformed, TimedOut, Unreachable
 from coze.transport import Transport, _Plain, _Secure
-from tests.coze.wire import CHUNKED, NEXT, Hang, Wire, answer_json, chunk
+from tests.coze.wire import CHUNKED, CLOSED, END, HEAD, NEXT, Hang, Wire, answer_json, chunk
 
 OK = answer_json({"code": 0})
 
@@ -296,3 +296,37 @@ def test_an_authority_that_only_the_environment_names_is_not_believed(
     with SecureWire(certificate, [OK]) as wire, pytest.raises(Unreachable):
         ask(Transport(wire.url.replace("http://127.0.0.1", "https://localhost")))
     assert not wire.seen, "the token stays here"
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    "begun",
+    [CHUNKED + chunk(b"a"), CLOSED + b"a", HEAD + b"Content-Length: 9\r\n\r\na"],
+    ids=["chunked", "until closed", "of known length"],
+)
+def test_a_long_silence_has_an_end(
+    begun: bytes, tls: bool, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certifi, "where", lambda: str(certificate))
+    script: list[bytes | Hang] = [begun, Hang(5)]
+    with SecureWire(certificate, script) if tls else Wire([script]) as wire:
+        url = wire.url.replace("http://127.0.0.1", "https://localhost") if tls else wire.url
+        transport = Transport(url, read_timeout=1.1)
+        with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
+            assert incoming.read() == b"a"
+            began = time.monotonic()
+            with pytest.raises(TimedOut):
+                incoming.read()
+            assert 1.0 <= time.monotonic() - began < 4
+        transport.close()
+
+
+def test_a_long_wait_that_is_not_silent_goes_on() -> None:
+    script: list[bytes | Hang] = [CHUNKED]
+    for _ in range(3):
+        script += [chunk(b"a"), Hang(0.7)]
+    with Wire([[*script, END]]) as wire:
+        transport = Transport(wire.url, read_timeout=1.1)
+        with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
+            assert incoming.body() == b"aaa"
+        transport.close()
