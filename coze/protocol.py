@@ -215,6 +215,8 @@ def text(value: object) -> str:
 
 def integer(value: object) -> int:
     """A number field, also when it is written as a string; 0 for anything else."""
+    if type(value) is int:
+        return value
     if isinstance(value, float):
         return int(value)
     return code_number(value)

@@ -74,8 +74,8 @@ class Progress:
         self._pulse = pulse or Pulse()
         self._lock = threading.Lock()
         self._pieces: list[str] = []
-        self._readers: list[Reader[str | None]] = []
-        """In each queue None stands for the end."""
+        self._readers: tuple[Reader[None], ...] = ()
+        """They are told only that there is more: each knows how many pieces it has."""
         self._takers: list[Via] = []
         self._recording = False
         self._reply: Reply | None = None
@@ -104,13 +104,13 @@ class Progress:
             return self._takers[0] if self._takers else None
 
     def emit(self, text: str) -> None:
-        """Adds the next piece."""
+        """Adds the next piece. Called by one thread, the producer's."""
         if not text:
             return
-        with self._lock:
-            self._pieces.append(text)
-            for reader in self._readers:
-                reader.put(text)
+        # without the lock, which each piece would pay for: who comes now either finds this one or is told
+        self._pieces.append(text)
+        for reader in self._readers:
+            reader.put(None)
 
     def finish(self, reply: Reply, given: Via | None = None) -> None:
         """Makes the reply final, delivered by the way `given`; later calls change nothing."""
@@ -128,28 +128,25 @@ class Progress:
         return self._reply
 
     def deltas(self, heartbeat: float | None) -> Iterator[Sequence[str]]:
-        coming: Reader[str | None] = Reader(heartbeat)
+        coming: Reader[None] = Reader(heartbeat)
         with self._lock:
-            early = self._pieces[:]
-            if self._reply is None:
-                self._readers.append(coming)
-            else:
-                coming.put(None)
+            self._readers = (*self._readers, coming)
+        seen = 0
         try:
-            if early:
-                yield early
             with self._pulse.waking(coming):
                 while True:
-                    came = coming.take()
-                    pieces = [each for each in came if each is not None]
-                    if pieces or not came:
+                    # looked for before the pieces: none comes after it
+                    is_final = self._reply is not None
+                    if pieces := self._pieces[seen:]:
+                        seen += len(pieces)
                         yield pieces
-                    if len(pieces) < len(came):
+                    if is_final:
                         return
+                    if not coming.take():
+                        yield []
         finally:
             with self._lock:
-                if coming in self._readers:
-                    self._readers.remove(coming)
+                self._readers = tuple(each for each in self._readers if each is not coming)
 
 
 class Run:
