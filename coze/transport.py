@@ -43,7 +43,7 @@ from urllib3.util import parse_url
 
 from coze.errors import CozeError, Disconnected, Malformed, TimedOut, TooLarge, Truncated, Unreachable
 from coze.retries import seconds_left
-from coze.watch import Watch
+from rounds import Rounds
 
 PIECE = 65_536
 """Most bytes of one read; a read gives back what is there and does not wait for more."""
@@ -55,6 +55,8 @@ POOL = 1_000
 """Idle connections kept: as many as streams run at once, or each further stream pays for a TLS handshake."""
 SHORT_SECONDS = 1.0
 """A wait shorter than this is timed by its socket, to the millisecond; a longer one by the watch."""
+LOOK_SECONDS = 0.25
+"""Between two looks of the watch: so much later than it should a long wait may end."""
 DRAIN_SECONDS = 0.05
 """How long a finished stream may take to end, so that its connection can be used again."""
 
@@ -125,7 +127,7 @@ class Incoming:
         read_timeout: float,
         deadline: float | None,
         limit: float,
-        watch: Watch,
+        watch: Rounds[Incoming],
     ) -> None:
         self.status = response.status
         self.content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -138,10 +140,11 @@ class Incoming:
         self._limit: float | None = limit
         """What the socket waits for one read now, in seconds; None for ever."""
         self._ended = False
-        self.until = math.inf
+        self._until = math.inf
+        """`time.monotonic()` at which the read that waits has lasted long enough."""
         self._given_up = False
         self._watch = watch
-        watch.begin(self)
+        watch.enter(self)
 
     def read(self) -> bytes:
         """What has arrived, of a chunked body one chunk; waits for it. Empty at the end of the body.
@@ -153,7 +156,7 @@ class Incoming:
             raise TimedOut("the deadline came while the answer was being read", logid=self.logid)
         limit = min(left, self._read_timeout)
         self._wait_at_most(limit)
-        self.until = time.monotonic() + limit
+        self._until = time.monotonic() + limit
         try:
             piece = next(self._pieces, b"")
         except (HTTPError, OSError) as problem:
@@ -161,17 +164,17 @@ class Incoming:
                 raise TimedOut("no more bytes came in time", logid=self.logid) from None
             raise Truncated(f"the connection broke: {type(problem).__name__}", logid=self.logid) from None
         finally:
-            self.until = math.inf
-        if not piece and self._given_up:
-            # a body without a length ends with its connection
-            raise TimedOut("no more bytes came in time", logid=self.logid)
+            self._until = math.inf
         if not piece:
+            if self._given_up:
+                # a body without a length ends with its connection
+                raise TimedOut("no more bytes came in time", logid=self.logid)
             self._ended = True
         return piece
 
-    def give_up(self) -> None:
-        """Ends a read that waits, in whichever thread."""
-        if (wire := self._wire) is not None:
+    def visit(self, now: float) -> None:
+        """Ends a read that has waited long enough; called by the watch."""
+        if now >= self._until and (wire := self._wire) is not None:
             self._given_up = True
             with suppress(OSError):
                 # the plain socket's method: TLS has nothing to say any more
@@ -226,7 +229,7 @@ class Incoming:
 
     def close(self) -> None:
         """Cuts a body that is not read to its end; a finished one has given its connection back already."""
-        self._watch.end(self)
+        self._watch.leave(self)
         self._response.close()
         # the pool keeps a place for it, and makes it anew when it is wanted
         self._response.release_conn()
@@ -252,7 +255,7 @@ class Transport:
         self.base = base.rstrip("/")
         self.connect_timeout = connect_timeout
         self.read_timeout = read_timeout
-        self._watch = Watch()
+        self._watch: Rounds[Incoming] = Rounds("watch", lambda _: LOOK_SECONDS)
         self._address = parse_url(self.base)
         if not self._address.scheme or not self._address.host:
             raise LocationValueError(f"{self.base!r} is no address: it begins with https:// and a host")

@@ -1,112 +1,75 @@
-"""Heartbeats: who waits long for the next piece is woken now and then, to show that somebody is there.
-
-One thread looks after all who wait. A timer for each piece would cost a tenth of what a piece costs.
-"""
+"""Heartbeats: who waits long for the next piece is woken now and then, to show that somebody is there."""
 
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import Enum, auto
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
-from typing import Any, Final, Generic, TypeVar
 
-Item = TypeVar("Item")
+from rounds import Rounds
 
-
-class Quiet(Enum):
-    """What wakes a reader to whom nothing came for long."""
-
-    QUIET = auto()
-
-
-QUIET: Final = Quiet.QUIET
 BEATS = 10
 """Looks at those who wait in the time of the shortest heartbeat: so much later than asked for it may come."""
 LONGEST_BEAT = 0.25
 """Seconds between two looks at the most."""
 
 
-class Reader(Generic[Item]):
-    """A queue for one thread, who is woken by `QUIET` in it after each `heartbeat` seconds of waiting."""
+class Reader:
+    """A bell for one thread, who is woken without a ring after each `heartbeat` seconds of waiting."""
 
-    __slots__ = ("_coming", "_since", "heartbeat")
+    __slots__ = ("_rings", "_since", "heartbeat")
 
     def __init__(self, heartbeat: float | None) -> None:
         self.heartbeat = math.inf if heartbeat is None else heartbeat
         self._since: float | None = None
         """`time.monotonic()` at which the reader began to wait; None while it does not."""
-        self._coming: SimpleQueue[Item | Quiet] = SimpleQueue()
+        self._rings: SimpleQueue[bool] = SimpleQueue()
+        """False where the heartbeat woke."""
 
-    def put(self, item: Item) -> None:
-        self._coming.put(item)
+    def ring(self) -> None:
+        self._rings.put(True)
 
-    def take(self) -> list[Item]:
-        """Waits for the next item and returns all that are there; none after the time of a heartbeat."""
-        coming = self._coming
+    def wait(self) -> bool:
+        """Waits for the next ring, taking all that are there for one; False after the time of a heartbeat."""
+        rings = self._rings
         while True:
             self._since = began = time.monotonic()
-            items = [coming.get()]
+            rung = rings.get()
             self._since = None
-            while not coming.empty():
-                items.append(coming.get())
-            if found := [each for each in items if each is not QUIET]:
-                return found
-            # a wake that crossed with an item comes too early
-            if time.monotonic() - began >= self.heartbeat:
-                return found
+            while not rings.empty():
+                rung |= rings.get()
+            # a wake that crossed with a ring comes too early
+            if rung or time.monotonic() - began >= self.heartbeat:
+                return rung
 
-    def wake(self, now: float) -> None:
-        """Puts `QUIET` in if the reader has waited long enough, once."""
+    def visit(self, now: float) -> None:
+        """Wakes the reader if it has waited long enough, once."""
         since = self._since
         if since is not None and now - since >= self.heartbeat:
             self._since = None
-            self._coming.put(QUIET)
+            self._rings.put(False)
 
 
 class Pulse:
-    """Wakes the readers of a process; its thread runs while there are any."""
+    """The heartbeats of a process's readers."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._readers: set[Reader[Any]] = set()
-        self._beating = False
+        self._rounds: Rounds[Reader] = Rounds("pulse", _pause)
 
     @contextmanager
-    def waking(self, reader: Reader[Any]) -> Iterator[None]:
+    def waking(self, reader: Reader) -> Iterator[None]:
         """The reader has its heartbeats inside the block."""
-        if reader.heartbeat == math.inf:
-            yield
-            return
-        with self._lock:
-            self._readers.add(reader)
-            begin, self._beating = not self._beating, True
+        if reader.heartbeat < math.inf:
+            # no thread can be had: better an answer without heartbeats than none, and the next reader tries
+            with suppress(RuntimeError):
+                self._rounds.enter(reader)
         try:
-            if begin:
-                self._begin()
             yield
         finally:
-            with self._lock:
-                self._readers.discard(reader)
+            self._rounds.leave(reader)
 
-    def _begin(self) -> None:
-        try:
-            threading.Thread(target=self._beat, name="pulse", daemon=True).start()
-        except RuntimeError:
-            # no thread can be had: better an answer without heartbeats than none, and the next reader tries
-            self._beating = False
 
-    def _beat(self) -> None:
-        while readers := self._here():
-            time.sleep(min(LONGEST_BEAT, *(reader.heartbeat / BEATS for reader in readers)))
-            now = time.monotonic()
-            for reader in readers:
-                reader.wake(now)
-
-    def _here(self) -> list[Reader[Any]]:
-        with self._lock:
-            self._beating = bool(self._readers)
-            return list(self._readers)
+def _pause(readers: Sequence[Reader]) -> float:
+    return min(LONGEST_BEAT, *(reader.heartbeat / BEATS for reader in readers))

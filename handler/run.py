@@ -74,7 +74,7 @@ class Progress:
         self._pulse = pulse or Pulse()
         self._lock = threading.Lock()
         self._pieces: list[str] = []
-        self._readers: tuple[Reader[None], ...] = ()
+        self._readers: tuple[Reader, ...] = ()
         """They are told only that there is more: each knows how many pieces it has."""
         self._takers: list[Via] = []
         self._recording = False
@@ -110,7 +110,7 @@ class Progress:
         # without the lock, which each piece would pay for: who comes now either finds this one or is told
         self._pieces.append(text)
         for reader in self._readers:
-            reader.put(None)
+            reader.ring()
 
     def finish(self, reply: Reply, given: Via | None = None) -> None:
         """Makes the reply final, delivered by the way `given`; later calls change nothing."""
@@ -119,7 +119,7 @@ class Progress:
                 return
             self._reply, self.given = reply, given
             for reader in self._readers:
-                reader.put(None)
+                reader.ring()
         self._final.set()
 
     def wait(self, timeout: float | None) -> Reply | None:
@@ -128,7 +128,7 @@ class Progress:
         return self._reply
 
     def deltas(self, heartbeat: float | None) -> Iterator[Sequence[str]]:
-        coming: Reader[None] = Reader(heartbeat)
+        coming = Reader(heartbeat)
         with self._lock:
             self._readers = (*self._readers, coming)
         seen = 0
@@ -142,7 +142,7 @@ class Progress:
                         yield pieces
                     if is_final:
                         return
-                    if not coming.take():
+                    if not coming.wait():
                         yield []
         finally:
             with self._lock:

@@ -133,7 +133,7 @@ def is_said(reply: Reply) -> bool:
 
 
 def exchange_of(row: Row[Any]) -> Exchange:
-    """The row as an object."""
+    """The row as an object that no session looks after."""
     return unattended(Exchange, row._mapping)
 
 

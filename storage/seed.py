@@ -73,6 +73,7 @@ def refresh_statistics(db: Database) -> None:
     words = {"sqlite": "ANALYZE", "postgresql": "VACUUM (ANALYZE) exchanges"}
     engine = make_engine(db.engine.url.render_as_string(hide_password=False), patient=True)
     try:
+        # in autocommit: VACUUM refuses to run inside a transaction
         with engine.connect() as connection:
             connection.execute(text(words.get(db.dialect, "ANALYZE TABLE exchanges")))
     finally:

@@ -330,3 +330,21 @@ def test_a_long_wait_that_is_not_silent_goes_on() -> None:
         with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
             assert incoming.body() == b"aaa"
         transport.close()
+
+
+def test_without_a_thread_nothing_is_read_unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "watch":
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with Wire([[OK], [OK]]) as wire:
+        transport = Transport(wire.url)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(Unreachable):
+                ask(transport)
+        assert ask(transport) == b'{"code": 0}'
+        transport.close()
