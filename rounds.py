@@ -5,10 +5,13 @@ A timer for each wait would cost as much as what is waited for, and nearly all a
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
+
+log = logging.getLogger(__name__)
 
 
 class Visited(Protocol):
@@ -60,7 +63,11 @@ class Rounds(Generic[Member]):
             time.sleep(self._pause(members))
             now = time.monotonic()
             for each in members:
-                each.visit(now)
+                try:
+                    each.visit(now)
+                except Exception:
+                    # the others count on the next round
+                    log.exception("a visit failed", extra={"rounds": self._name})
 
     def _here(self) -> list[Member]:
         with self._lock:

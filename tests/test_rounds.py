@@ -87,3 +87,17 @@ def test_without_a_thread_nobody_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
     until(lambda: len(other.visits) > 2)
     assert not guest.visits
     rounds.leave(other)
+
+
+def test_one_who_breaks_does_not_keep_the_others_from_being_visited(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Guest):
+        def visit(self, now: float) -> None:
+            raise ValueError
+
+    rounds, broken, other = quick(), Broken(), Guest()
+    rounds.enter(broken)
+    rounds.enter(other)
+    until(lambda: len(other.visits) > 2)
+    assert "a visit failed" in caplog.text
+    for each in (broken, other):
+        rounds.leave(each)
