@@ -59,9 +59,9 @@ format: tools
 	@$(BIN)/ruff check --fix .
 
 lock: tools
-	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.txt requirements.in
-	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements-dev.txt requirements-dev.in
-	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements-bench.txt requirements-bench.in
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-strip-extras --no-emit-index-url --python-version 3.11 -o requirements.txt requirements.in
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-strip-extras --no-emit-index-url --python-version 3.11 -o requirements-dev.txt requirements-dev.in
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-strip-extras --no-emit-index-url --python-version 3.11 -o requirements-bench.txt requirements-bench.in
 
 env-example: runtime
 	@$(BIN)/flask --app wsgi settings example > .env.example.new && mv .env.example.new .env.example
