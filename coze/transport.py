@@ -73,12 +73,10 @@ def _silent(wire: socket.socket) -> bool:
         # the plain socket's method: what TLS has sent is to be seen, not to be decrypted
         socket.socket.recv(wire, 1, socket.MSG_PEEK)
     except BlockingIOError:
+        wire.settimeout(limit)
         return True
     except OSError:
         return False
-    finally:
-        with suppress(OSError):
-            wire.settimeout(limit)
     return False
 
 

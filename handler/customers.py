@@ -27,4 +27,4 @@ class WithPerson:
     def respond(self, work: Work) -> Reply | None:
         if work.exchange.chat_id:
             return None  # the bot was asked before the person came
-        return Reply("", "agent") if work.look().met_until_ms > now_ms() else None
+        return Reply("", "agent") if work.standing_now.met_until_ms > now_ms() else None

@@ -23,6 +23,7 @@ from typing import Literal, TypeVar, cast
 from errors import Unavailable
 from handler.backlog import Backlog
 from handler.message import InboundMessage, Kind, Media, Reply, Via
+from handler.naming import Naming
 from handler.pulse import Pulse
 from handler.run import FollowedRun, Follows, Looks, Progress, Run
 from handler.work import Responder, Work
@@ -33,6 +34,7 @@ from storage.exchanges import Exchanges
 from storage.leases import Lease, Leases
 from storage.models import Exchange
 from storage.patience import within
+from storage.standing import Standing
 from texts import Texts
 
 T = TypeVar("T")
@@ -70,6 +72,7 @@ class Handler:
         self.backlog = Backlog()
         self._looks = Looks(self._look)
         self._pulse = Pulse()
+        self._naming = Naming(exchanges)
         self._keeper: threading.Thread | None = None
         self._renewing = threading.Lock()
         self._closed = False
@@ -85,7 +88,9 @@ class Handler:
         if not claim.won:
             return self._followed(exchange, claim.attempt, self._running.get(exchange.id))
         message = replace(message, session=exchange.session_key, newest=False)
-        return self._followed(exchange, claim.attempt, self._start(exchange, message, backlog=backlog))
+        # in the backlog a message may wait for longer than what was seen at its claim holds
+        work = self._start(exchange, message, backlog=backlog, standing=None if backlog else claim.standing)
+        return self._followed(exchange, claim.attempt, work)
 
     def follow(self, platform: str, account: str, dedupe_key: str) -> Follows | None:
         """The run of a message that came before; None when there was none. Raises `Unavailable`."""
@@ -121,6 +126,8 @@ class Handler:
         with self._renewing:
             # no renewal may follow: it would take back what is given away
             self._closed = True
+            for work in [*self._running.values()]:
+                work.sure_until = 0.0
             try:
                 self.leases.hand_over(self.owner)
             except Unavailable:
@@ -165,15 +172,33 @@ class Handler:
         if running is not None:
             running.lost = True
         log.warning("taking over from a dead process", extra={"exchange": exchange.id, "from": lease.owner})
-        self._start(exchange, message_of(exchange), max(0, now_ms() - exchange.created_ms) / 1000)
+        age = max(0, now_ms() - exchange.created_ms) / 1000
+        self._start(exchange, message_of(exchange), age, taken_over=True)
         return True
 
     def _start(
-        self, exchange: Exchange, message: InboundMessage, age: float = 0.0, *, backlog: bool = False
+        self,
+        exchange: Exchange,
+        message: InboundMessage,
+        age: float = 0.0,
+        *,
+        taken_over: bool = False,
+        backlog: bool = False,
+        standing: Standing | None = None,
     ) -> Work:
         """Begins the run of an exchange claimed `age` seconds ago."""
         work = Work(
-            message, exchange, self.owner, self.exchanges, Progress(self._pulse), time.monotonic() - age
+            message,
+            exchange,
+            self.owner,
+            self.exchanges,
+            self._naming,
+            Progress(self._pulse),
+            started=time.monotonic() - age,
+            standing=standing,
+            uncalled=0 if taken_over else exchange.coze_calls,
+            # a renewal has not even been due by then
+            sure_until=time.monotonic() - age + self.leases.renew_seconds,
         )
         with self._lock:
             # a process that was stopped right after its claim may have taken over from itself

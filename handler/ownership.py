@@ -58,7 +58,7 @@ class Ownership:
 
     def respond(self, work: Work) -> Reply | None:
         session_id = work.exchange.session_id
-        row = (work.standing or work.look()).handoff
+        row = work.standing_now.handoff
         if (reply := self._instead(work, row)) is not None:
             return reply
         if not work.exchange.chat_id and not self.spared(work) and work.message.kind == "text":

@@ -99,6 +99,9 @@ class Progress:
 
     def begin_recording(self) -> Via | None:
         """The way by which a reader takes the reply that is recorded now; None when nobody is there."""
+        if not self._takers:
+            # a quick answer is there before its request has come to wait for it
+            time.sleep(0)
         with self._lock:
             self._recording = bool(self._takers)
             return self._takers[0] if self._takers else None

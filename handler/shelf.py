@@ -108,7 +108,7 @@ class LibraryResponder:
     def respond(self, work: Work) -> Reply | None:
         message, exchange = work.message, work.exchange
         # a question that Coze has already is Coze's to answer; descriptions of pictures are no questions
-        if exchange.chat_id or exchange.coze_calls or message.kind not in ("text", "voice"):
+        if exchange.chat_id or exchange.coze_calls > 1 or message.kind not in ("text", "voice"):
             return None
         match = self.shelf.best(self.question(work), message.platform, message.account)
         if match is None:

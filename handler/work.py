@@ -11,9 +11,10 @@ from typing import Protocol
 
 from errors import Unavailable
 from handler.message import MANUAL, InboundMessage, Reply, Via
+from handler.naming import Naming
 from handler.run import Progress
 from storage.db import patiently
-from storage.exchange_rows import Outcome, Timing
+from storage.exchange_rows import NAMELESS, Names, Note, Outcome, Timing
 from storage.exchanges import Exchanges
 from storage.models import Exchange
 from storage.standing import Standing
@@ -43,6 +44,7 @@ class Work:
     exchange: Exchange
     owner: str
     exchanges: Exchanges
+    naming: Naming
     progress: Progress
     started: float
     """`time.monotonic()` at the claim; in the past when the exchange was taken over."""
@@ -56,7 +58,18 @@ class Work:
     logid: str = ""
     """Coze's name for the request that answers, for questions to its makers."""
     standing: Standing | None = None
-    """Where the dialogue stood at the last `look`."""
+    """Where the dialogue stood at the claim, if that told, or at the last `look`."""
+    uncalled: int = 0
+    """Calls to Coze that the claim has counted and that are not made yet."""
+    sure_until: float = 0.0
+    """`time.monotonic()` until which nobody can have taken the exchange over."""
+    names: Names = NAMELESS
+    """What Coze calls the chat."""
+
+    @property
+    def standing_now(self) -> Standing:
+        """Where the dialogue stood when its message was claimed, or else where it stands now."""
+        return self.standing or self.look()
 
     def look(self) -> Standing:
         """Where the dialogue stands now; waits for a database that is away."""
@@ -75,10 +88,15 @@ class Work:
 
     def calling(self) -> bool:
         """Counts one call to Coze before it is made; False when there may be none: lost, or too many."""
-        count = partial(self.exchanges.call_begins, self.exchange.id, self.owner)
-        if self.lost or not self.may_ask or not patiently(count, AWAY_SECONDS):
+        if self.lost or not (self.uncalled or self.may_ask):
             return False
-        self.exchange.coze_calls += 1
+        calls = 1 - self.uncalled
+        if calls or time.monotonic() >= self.sure_until:
+            count = partial(self.exchanges.call_begins, self.exchange.id, self.owner, calls)
+            if not patiently(count, AWAY_SECONDS):
+                return False
+        self.exchange.coze_calls += calls
+        self.uncalled = 0
         return True
 
     def refused(self) -> None:
@@ -87,10 +105,11 @@ class Work:
         self.exchange.coze_calls -= 1
 
     def named(self, conversation_id: str, chat_id: str, logid: str) -> None:
-        """Keeps Coze's ids in the row as soon as they are known."""
+        """Keeps Coze's ids in the row soon after they are known."""
         self.logid = logid
-        ids = conversation_id, chat_id, logid
-        self._note(partial(self.exchanges.named, self.exchange.id, self.owner, *ids))
+        self.names = Names(conversation_id or None, chat_id or None, logid or None)
+        if not self.lost:
+            self.naming.keep(Note(self.exchange.id, self.owner, 0, *self.names))
 
     def resolved(self, message: InboundMessage) -> None:
         """Goes on with the message as its platform has resolved it, and keeps that in the row."""
@@ -140,10 +159,15 @@ class Work:
         """The reply as it could be stored, and what became of it; None when it could not be stored at all."""
         timing = Timing(self.first_delta_ms, self.elapsed_ms())
         guarded = self.instead is not None
+        self.naming.drop(self.exchange.id)
         # what cannot be stored is most likely an ornament: the customer needs the words
         for each in (reply, Reply(reply.text, reply.source, error=reply.error)):
             record = partial(
-                self.exchanges.answer, self.exchange.id, self.owner, each, timing, via, unless_owned=guarded
+                self.exchanges.answer,
+                *(self.exchange.id, self.owner, each, timing, via),
+                unless_owned=guarded,
+                uncalled=self.uncalled,
+                names=self.names,
             )
             try:
                 return each, patiently(record, AWAY_SECONDS)

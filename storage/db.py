@@ -24,9 +24,11 @@ from storage.breaker import Breaker, Busy
 from storage.conflicts import is_lock_conflict
 from storage.engine import make_engine, open_transaction
 from storage.patience import seconds_left, within
-from storage.statements import Change, Mapped, Prepared, unattended
+from storage.statements import Change, Mapped, unattended
 
 T = TypeVar("T")
+Ask = Callable[[Executable, Mapping[str, Any]], Sequence[Row[Any]]]
+"""Executes a statement that only looks; returns its rows."""
 
 LOOK_SECONDS = 1.0
 """How long a look for a database that is away may take."""
@@ -110,27 +112,20 @@ class Database:
 
         return self._despite_conflicts(attempt)
 
-    def tell(self, statement: Executable | Prepared, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """Executes and commits one statement that tells of the rows it changed, where `tells`. As `once`."""
+    def tell(self, ask: Callable[[Connection], T]) -> T:
+        """What one statement tells of the rows it changed, where `tells`: `ask` executes it. As `once`."""
 
-        def attempt() -> Sequence[Row[Any]]:
+        def attempt() -> T:
             with self._writing.passing(), _counted(), self.engine.connect() as connection:
-                if isinstance(statement, Prepared):
-                    return statement.on(connection, values)
-                return connection.execute(statement, values).all()
+                return ask(connection)
 
         return self._despite_conflicts(attempt)
 
     def change(self, change: Change, values: Mapping[str, Any]) -> Row[Any] | None:
         """Makes and commits the change; what it tells of its row, None when there was none. As `once`."""
 
-        def attempt() -> Row[Any] | None:
-            with self._writing.passing(), _counted(), self.engine.connect() as connection:
-                return change.on(connection, values)
-
-        if self.tells:
-            return self._despite_conflicts(attempt)
-        return self.steps(lambda connection: change.on(connection, values))
+        make = self.tell if self.tells else self.steps
+        return make(lambda connection: change.on(connection, values))
 
     def _despite_conflicts(self, attempt: Callable[[], T]) -> T:
         deadline = time.monotonic() + seconds_left(CONFLICT_SECONDS)

@@ -7,9 +7,10 @@ it is promised to a job, the request that still waits for it says nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any, Literal, cast
 
-from sqlalchemy import ColumnElement, Update, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Update, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from handler.message import LateReply, Media, Via
@@ -53,8 +54,7 @@ class Deliveries:
         done: set[tuple[int, Via]] = set()
         for way in {via for _, via in given}:
             numbers = sorted(number for number, via in given if via == way)
-            marked = self.db.tell(_marking(way).returning(_exchanges.c.id), _ours(numbers, way))
-            done |= {(row.id, way) for row in marked}
+            done |= {(number, way) for number in self.db.tell(partial(_marked, numbers, way))}
         return [each in done for each in given]
 
     def fetch(self, exchange_id: int, into: int, owner: str) -> bool:
@@ -170,6 +170,12 @@ def open_to(via: Via | ColumnElement[Any]) -> ColumnElement[bool]:
 
 def _free_for(via: Via | ColumnElement[Any]) -> ColumnElement[bool]:
     return or_(Exchange.later.is_(None), Exchange.later == via)
+
+
+def _marked(numbers: Sequence[int], via: Via, connection: Connection) -> Sequence[int]:
+    """Marks these answers; returns the numbers of those that it could."""
+    marking = _marking(via).returning(_exchanges.c.id)
+    return connection.execute(marking, _ours(numbers, via)).scalars().all()
 
 
 def _marking(via: Via) -> Update:

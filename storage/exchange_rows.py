@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import Row
 
 from handler.message import MANUAL, Doc, InboundMessage, Line, Reply, Source, Usage, Via
 from storage.models import Exchange
 from storage.statements import unattended
+
+if TYPE_CHECKING:
+    from storage.standing import Standing
 
 UNFINISHED = ("claimed", "running")
 FINAL = ("answered", "delivered", "undelivered")
@@ -33,6 +36,8 @@ class Claim:
     exchange: Exchange
     won: bool
     attempt: int
+    standing: Standing | None = None
+    """Where the dialogue stood when the message was claimed; None when that must be looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +56,25 @@ class Wanted(NamedTuple):
     lease_ms: int
 
 
+class Names(NamedTuple):
+    """Coze's ids for what it does; None where one is not known."""
+
+    conversation_id: str | None
+    chat_id: str | None
+    logid: str | None
+
+
+NAMELESS = Names(None, None, None)
+
+
 class Note(NamedTuple):
     """What a run learns about its exchange before there is an answer; only `owner` may write it."""
 
     exchange_id: int
     owner: str
     calls: int = 0
-    """Calls to Coze to be counted: 1 before one is made, -1 for one that began nothing."""
+    """Calls to Coze to be counted: 1 before one is made, 0 for the one that the claim has counted, -1 for one
+    that began nothing."""
     conversation_id: str | None = None
     chat_id: str | None = None
     logid: str | None = None
@@ -74,6 +91,11 @@ class Given(NamedTuple):
     """How a reader who waits for it gives it to the customer at once; None when nobody is there."""
     unless_owned: bool = False
     """Only while no person has the dialogue, or is waited for."""
+    uncalled: int = 0
+    """Calls to Coze that were counted and not made."""
+    conversation_id: str | None = None
+    chat_id: str | None = None
+    logid: str | None = None
 
 
 Outcome = Literal["", "owned", "answered", "delivered"]
@@ -99,7 +121,8 @@ def claimed(wanted: Wanted, now: int) -> dict[str, Any]:
         "owner": wanted.owner,
         "lease_ms": now + wanted.lease_ms,
         "attempts": 1,
-        "coze_calls": 0,
+        # the first one is counted before anybody knows whether it will be made: it needs no statement then
+        "coze_calls": 1,
         "truncated": False,
         "docs": [],
         "suggestions": [],

@@ -6,13 +6,26 @@ that two processes with the same message, or a process that lost its lease, cann
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import takewhile
 from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, Connection, Integer, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Executable,
+    Integer,
+    Row,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,10 +35,12 @@ from storage.db import Database, changed, now_ms
 from storage.exchange_rows import (
     BY_STATUS,
     ERASED,
+    NAMELESS,
     UNFINISHED,
     WITHHELD,
     Claim,
     Given,
+    Names,
     Note,
     Outcome,
     Timing,
@@ -43,7 +58,7 @@ from storage.models import DialogueSession, Exchange, Message
 from storage.sessions import FIND_NEWEST, FIND_NUMBER
 from storage.standing import Standing, look
 from storage.statements import Change, added, is_one_of, table, unattended
-from storage.together import Together
+from storage.together import MOST, Together
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,13 +73,12 @@ _held = update(EXCHANGES).where(
     EXCHANGES.c.owner == bindparam("holder"),
     is_one_of(EXCHANGES.c.status, UNFINISHED),
 )
+_ids = {
+    name: func.coalesce(bindparam(given, type_=EXCHANGES.c[name].type), EXCHANGES.c[name])
+    for name, given in {"conversation_id": "conversation", "chat_id": "chat", "logid": "log"}.items()
+}
 _note = _held.values(
-    status=case((bindparam("calls", type_=Integer) > 0, "running"), else_=EXCHANGES.c.status),
-    coze_calls=EXCHANGES.c.coze_calls + bindparam("calls", type_=Integer),
-    **{
-        name: func.coalesce(bindparam(given, type_=EXCHANGES.c[name].type), EXCHANGES.c[name])
-        for name, given in {"conversation_id": "conversation", "chat_id": "chat", "logid": "log"}.items()
-    },
+    status="running", coze_calls=EXCHANGES.c.coze_calls + bindparam("calls", type_=Integer), **_ids
 )
 _same_message = (
     EXCHANGES.c.platform == bindparam("on_platform"),
@@ -87,6 +101,8 @@ _answer = Change(
         status=case((_at_once, "delivered"), else_="answered"),
         delivery=case((_at_once, _via), else_=EXCHANGES.c.delivery),
         delivered_ms=case((_at_once, bindparam("moment")), else_=EXCHANGES.c.delivered_ms),
+        coze_calls=EXCHANGES.c.coze_calls - bindparam("uncalled", type_=Integer),
+        **_ids,
     ),
     [EXCHANGES.c.id == bindparam("held")],
     *(EXCHANGES.c.session_id, EXCHANGES.c.later, EXCHANGES.c.status),
@@ -110,13 +126,15 @@ class Exchanges:
 
             sets = ExchangeSets(db)
             self._claims = Together(self._claim, sets.claim)
+            self._note_all: Callable[[Sequence[Note]], object] = sets.note
             self._notes = Together(self._jot, sets.note)
             self._answers = Together(self._answer, sets.answer)
         else:
             self._claims = Together(self._claim, self._in_turn(self._take))
+            self._note_all = self._jot_all
             self._notes = Together(self._jot, self._jot_all)
             self._answers = Together(self._answer, self._in_turn(self._record))
-        self._standings = Together(lambda number: look(db, [number])[0], partial(look, db))
+        self._standings = Together(lambda number: look(db.ask, [number])[0], partial(look, db.ask))
 
     def claim(self, message: InboundMessage, owner: str, lease_ms: int) -> Claim:
         """Inserts the exchange, or joins the one that another delivery of this message inserted.
@@ -141,7 +159,12 @@ class Exchanges:
     def _take(self, connection: Connection, wanted: Wanted) -> Claim:
         if (joined := _join.on(connection, _same(wanted))) is not None:
             return Claim(exchange_of(joined), won=False, attempt=joined.attempts)
-        return self._insert(connection, wanted)
+        claim = self._insert(connection, wanted)
+        if connection.dialect.name != "sqlite":
+            return claim
+        # nobody else writes meanwhile: what is there now is all that came before
+        (standing,) = look(partial(_asked, connection), [claim.exchange.id])
+        return replace(claim, standing=standing)
 
     def _insert(self, connection: Connection, wanted: Wanted) -> Claim:
         now, message = now_ms(), wanted.message
@@ -169,18 +192,18 @@ class Exchanges:
         ((earlier,),) = self.db.ask(_count_ahead, {"dialogue": exchange.session_id, "before": exchange.id})
         return int(earlier)
 
-    def call_begins(self, exchange_id: int, owner: str) -> bool:
-        """Counts a call to Coze; False when the exchange is no longer ours."""
-        return self._notes(Note(exchange_id, owner, calls=1))
+    def call_begins(self, exchange_id: int, owner: str, calls: int = 1) -> bool:
+        """Counts a call to Coze, 0 for the one that the claim counted; False when it is no longer ours."""
+        return self._notes(Note(exchange_id, owner, calls))
 
     def call_refused(self, exchange_id: int, owner: str) -> bool:
         """Takes back one counted call that began nothing."""
         return self._notes(Note(exchange_id, owner, calls=-1))
 
-    def named(self, exchange_id: int, owner: str, conversation_id: str, chat_id: str, logid: str) -> bool:
-        """Keeps Coze's ids the moment they are known, so that whoever takes over can resume."""
-        ids = conversation_id or None, chat_id or None, logid or None
-        return self._notes(Note(exchange_id, owner, 0, *ids))
+    def named(self, notes: Sequence[Note]) -> None:
+        """Keeps Coze's ids, so that whoever takes over can resume; of exchanges that are still ours."""
+        for start in range(0, len(notes), MOST):
+            self._note_all(notes[start : start + MOST])
 
     def _jot(self, note: Note) -> bool:
         return self.db.once(_note, _noted(note)) > 0
@@ -215,12 +238,14 @@ class Exchanges:
         via: Via | None = None,
         *,
         unless_owned: bool = False,
+        uncalled: int = 0,
+        names: Names = NAMELESS,
     ) -> Outcome:
         """Makes the reply final and adds it to the transcript; nothing when we lost the exchange.
 
         With `via` it is delivered at once, unless it was promised to another way.
         """
-        return self._answers(Given(exchange_id, owner, reply, timing, via, unless_owned))
+        return self._answers(Given(exchange_id, owner, reply, timing, via, unless_owned, uncalled, *names))
 
     def _answer(self, given: Given) -> Outcome:
         return self.db.steps(lambda connection: self._record(connection, given))
@@ -228,8 +253,9 @@ class Exchanges:
     def _record(self, connection: Connection, given: Given) -> Outcome:
         now, number, reply = now_ms(), given.exchange_id, given.reply
         mine = {"held": number, "holder": given.owner, "whoever": not given.unless_owned}
-        way = {"via": given.via, "moment": now}
-        if (row := _answer.on(connection, answered(reply, given.timing, now) | mine | way)) is None:
+        way = {"via": given.via, "moment": now, "uncalled": given.uncalled}
+        values = answered(reply, given.timing, now) | mine | way | _names(given)
+        if (row := _answer.on(connection, values)) is None:
             owned = given.unless_owned and connection.execute(_is_owned, {"number": number}).first()
             return "owned" if owned else ""
         if is_said(reply):
@@ -318,19 +344,20 @@ class Exchanges:
         return lambda items: self.db.steps(lambda connection: [step(connection, each) for each in items])
 
 
+def _asked(connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+    return connection.execute(statement, values).all()
+
+
 def _jot(connection: Connection, note: Note) -> bool:
     return connection.execute(_note, _noted(note)).rowcount > 0
 
 
 def _noted(note: Note) -> dict[str, Any]:
-    return {
-        "held": note.exchange_id,
-        "holder": note.owner,
-        "calls": note.calls,
-        "conversation": note.conversation_id,
-        "chat": note.chat_id,
-        "log": note.logid,
-    }
+    return {"held": note.exchange_id, "holder": note.owner, "calls": note.calls, **_names(note)}
+
+
+def _names(of: Note | Given) -> dict[str, str | None]:
+    return {"conversation": of.conversation_id, "chat": of.chat_id, "log": of.logid}
 
 
 def _same(wanted: Wanted) -> dict[str, str]:

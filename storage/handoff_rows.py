@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from errors import NotFound
 from handler.handoff import OWNED, Escalation, Person
-from storage.db import Database, now_ms
+from storage.db import Ask, now_ms
 from storage.handoff_news import tell_change
 from storage.handoff_tables import Handoff, HandoffNote, HandoffStep, TransferRequest
 from storage.models import DialogueSession, Message
@@ -19,9 +19,9 @@ _handoffs = table(Handoff)
 _rows = select(_handoffs).where(among(_handoffs.c.session_id, "dialogues"))
 
 
-def handoffs_of(db: Database, dialogues: Sequence[int]) -> dict[int, Handoff]:
+def handoffs_of(ask: Ask, dialogues: Sequence[int]) -> dict[int, Handoff]:
     """The rows as they are now, by the dialogue's number; objects that no session looks after."""
-    rows = db.ask(_rows, {"dialogues": dialogues})
+    rows = ask(_rows, {"dialogues": dialogues})
     return {row.session_id: unattended(Handoff, row._mapping) for row in rows}
 
 

@@ -72,7 +72,7 @@ class Handoffs:
 
     def get(self, session_id: int) -> Handoff | None:
         """The row as it is now; None when no person ever had to do with the dialogue."""
-        return handoffs_of(self.db, [session_id]).get(session_id)
+        return handoffs_of(self.db.ask, [session_id]).get(session_id)
 
     def escalate(
         self, session_id: int, why: Escalation, *, actor: str, limit: int, line: str

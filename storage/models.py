@@ -29,6 +29,8 @@ class DialogueSession(Base):
     """Coze's id, always the one it answered with; None before the first chat and after a reset."""
     conversation_owner: Mapped[str | None] = mapped_column(Name(64))
     """The `session_name` whose token made the conversation: no other token can read it."""
+    claims: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """How often a message of this dialogue was claimed; who finds it changed knows that one came between."""
     created_ms: Mapped[int] = mapped_column(BigInteger)
     updated_ms: Mapped[int] = mapped_column(BigInteger)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, and_, func, select
 
 from storage.customers import Customer
-from storage.db import Database
+from storage.db import Ask
 from storage.exchange_rows import UNFINISHED
 from storage.handoff_rows import handoffs_of
 from storage.handoff_tables import Handoff
@@ -66,12 +66,12 @@ _look = (
 _DIALOGUE = _dialogues.c.keys()
 
 
-def look(db: Database, numbers: Sequence[int]) -> list[Standing]:
+def look(ask: Ask, numbers: Sequence[int]) -> list[Standing]:
     """Where the dialogues of these exchanges stand, in the order of the numbers."""
-    found = {row.number: row for row in db.ask(_look, {"numbers": numbers})}
+    found = {row.number: row for row in ask(_look, {"numbers": numbers})}
     # few dialogues ever had to do with a person, and a handoff's row has many columns
     handed = [row.handed for row in found.values() if row.handed is not None]
-    handoffs = handoffs_of(db, handed) if handed else {}
+    handoffs = handoffs_of(ask, handed) if handed else {}
     standings = {number: _standing(row, handoffs.get(row.handed)) for number, row in found.items()}
     return [standings.get(each, NOWHERE) for each in numbers]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
@@ -90,26 +90,6 @@ def _as_array(element: Any, compiler: Any, **options: Any) -> str:
     column, values = element.clauses
     array = bindparam(values.key, type_=ARRAY(column.type))
     return str(compiler.process(looked_up(column, select(func.unnest(array))), **options))
-
-
-class Prepared:
-    """A statement that is made into the driver's words once, and whose parameters and rows are the driver's.
-
-    SQLAlchemy's way from a statement to its text, and through the types of parameters and columns, costs a
-    quarter of what a short one costs. Numbers and strings need none of it.
-    """
-
-    def __init__(self, statement: Select[Any]) -> None:
-        self.statement = statement
-        self._made: tuple[str, Mapping[str, Any]] | None = None
-
-    def on(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """The statement's rows. All connections it is executed on are to one kind of database."""
-        if self._made is None:
-            made = self.statement.compile(connection.engine)
-            self._made = str(made), made.params
-        text, constants = self._made
-        return connection.exec_driver_sql(text, {**constants, **values}).all()
 
 
 class Change:

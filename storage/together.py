@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from errors import Unavailable
+from rounds import Rounds
 from storage.breaker import Busy
 from storage.patience import seconds_left, within
 
@@ -25,6 +26,8 @@ Result = TypeVar("Result")
 
 MOST = 50
 """Calls in one transaction: what it locks, others wait for."""
+LATE_SECONDS = 0.05
+"""Between two looks at those who wait: so much later than its patience ends a call may hear of it."""
 LONGEST_SECONDS = 10.0
 """How long a call without a limit of its own waits for its turn and its result."""
 
@@ -32,7 +35,7 @@ LONGEST_SECONDS = 10.0
 class _Seat(Generic[Item, Result]):
     """One call that waits."""
 
-    __slots__ = ("_called", "item", "problem", "result", "until")
+    __slots__ = ("_called", "item", "late", "problem", "result", "until")
 
     def __init__(self, item: Item, seconds: float) -> None:
         self.item = item
@@ -41,19 +44,40 @@ class _Seat(Generic[Item, Result]):
         self.result: Result | None = None
         """None: to be carried out alone."""
         self.problem: Unavailable | None = None
+        self.late = False
+        """The patience was over before the call was served."""
         # a bare lock as a bell that rings once: the cheapest way to wait there is
         self._called = threading.Lock()
         self._called.acquire()
 
-    def wait(self) -> bool:
-        """Whether the call was served in time."""
-        return self._called.acquire(timeout=max(0.0, self.until - time.monotonic()))
+    def wait(self, watch: Rounds[_Seat[Item, Result]]) -> bool:
+        """Whether the call was served in time, by the `watch`: a timer would cost as much as the wait."""
+        if self._called.acquire(blocking=False):
+            return True
+        try:
+            watch.enter(self)
+        except RuntimeError:
+            # no thread can be had
+            return self._called.acquire(timeout=max(0.0, self.until - time.monotonic()))
+        try:
+            self._called.acquire()
+        finally:
+            watch.leave(self)
+        return not self.late
+
+    def visit(self, now: float) -> None:
+        """Ends the wait of a call whose patience is over."""
+        if now >= self.until and self._called.locked():
+            self.late = True
+            self.call()
 
     def call(self, result: Result | None = None, problem: Unavailable | None = None) -> None:
         """Ends the wait; a second time does nothing."""
         if self._called.locked():
             self.result, self.problem = result, problem
-            self._called.release()
+            # the watch may have ended the wait this moment
+            with suppress(RuntimeError):
+                self._called.release()
 
 
 class Together(Generic[Item, Result]):
@@ -74,6 +98,7 @@ class Together(Generic[Item, Result]):
         self._lock = threading.Lock()
         self._at_work = False
         self._waiting: list[_Seat[Item, Result]] = []
+        self._watch: Rounds[_Seat[Item, Result]] = Rounds("seats", lambda _: LATE_SECONDS)
 
     def __call__(self, item: Item) -> Result:
         """The item's result, in the time that the caller's `within` leaves. Raises as `alone` does.
@@ -87,7 +112,7 @@ class Together(Generic[Item, Result]):
         if first:
             self._serve_one_set(seat.until)
             self._go_on()
-        if not seat.wait():
+        if not seat.wait(self._watch):
             with self._lock:
                 if seat in self._waiting:
                     self._waiting.remove(seat)

@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "handler.handoff",
         "errors",
         "settings",
+        "rounds",
     },
     "coze": {"coze", "handler.message", "errors", "settings", "texts", "version", "rounds"},
     "coze.names": {"storage", "settings"},
