@@ -12,7 +12,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Executable, Row, event, text
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 from errors import Unavailable
 from storage.breaker import Breaker, Busy
 from storage.conflicts import is_lock_conflict
-from storage.engine import make_engine, open_transaction
+from storage.engine import BUSY_SECONDS, make_engine, open_transaction
 from storage.patience import seconds_left, within
 from storage.statements import Change, Mapped, unattended
 
@@ -59,7 +60,12 @@ class Database:
         self.tells = self.engine.dialect.update_returning
         """Whether an UPDATE can tell of the rows it changed; MariaDB's cannot."""
         self._writing = self._reading = Breaker("write", self._look_whether_it_writes)
+        self._turn: Callable[[], AbstractContextManager[None]] = nullcontext
         if self.dialect == "sqlite":
+            if file := self.engine.url.database:
+                from storage.turnstile import Turnstile  # with locks that only some systems have
+
+                self._turn = Turnstile(Path(file), BUSY_SECONDS).turn
             # a file that is locked or full can still be read; a server is there or is not
             self._reading = Breaker("read", self._look_whether_it_reads)
 
@@ -71,6 +77,7 @@ class Database:
         """
         with (
             self._writing.passing(),
+            self._turn(),
             _counted(),
             Session(self.engine, expire_on_commit=False) as session,
             session.begin(),
@@ -94,7 +101,7 @@ class Database:
         """As `transact`, for what needs no objects: a session costs as much as a statement."""
 
         def attempt() -> T:
-            with self._writing.passing(), _counted(), self.engine.begin() as connection:
+            with self._writing.passing(), self._turn(), _counted(), self.engine.begin() as connection:
                 open_transaction(connection)
                 return step(connection)
 
@@ -107,7 +114,7 @@ class Database:
         """
 
         def attempt() -> int:
-            with self._writing.passing(), _counted(), self.engine.connect() as connection:
+            with self._writing.passing(), self._turn(), _counted(), self.engine.connect() as connection:
                 return connection.execute(statement, values).rowcount
 
         return self._despite_conflicts(attempt)
@@ -116,7 +123,7 @@ class Database:
         """What one statement tells of the rows it changed, where `tells`: `ask` executes it. As `once`."""
 
         def attempt() -> T:
-            with self._writing.passing(), _counted(), self.engine.connect() as connection:
+            with self._writing.passing(), self._turn(), _counted(), self.engine.connect() as connection:
                 return ask(connection)
 
         return self._despite_conflicts(attempt)

@@ -147,7 +147,7 @@ class Exchanges:
     def _claim(self, wanted: Wanted) -> Claim:
         for tries_left in reversed(range(CLAIM_TRIES)):
             if (joined := self.db.change(_join, _same(wanted))) is not None:
-                return Claim(exchange_of(joined), won=False, attempt=joined.attempts)
+                return _joined(joined)
             try:
                 return self.db.steps(lambda connection: self._insert(connection, wanted))
             except IntegrityError:
@@ -157,11 +157,14 @@ class Exchanges:
         raise AssertionError("unreachable")
 
     def _take(self, connection: Connection, wanted: Wanted) -> Claim:
-        if (joined := _join.on(connection, _same(wanted))) is not None:
-            return Claim(exchange_of(joined), won=False, attempt=joined.attempts)
-        claim = self._insert(connection, wanted)
         if connection.dialect.name != "sqlite":
-            return claim
+            joined = _join.on(connection, _same(wanted))
+            return _joined(joined) if joined is not None else self._insert(connection, wanted)
+        try:
+            claim = self._insert(connection, wanted)
+        except IntegrityError:
+            # nobody else writes meanwhile: it was there, and only this statement is undone
+            return _joined(_join.on(connection, _same(wanted)))
         # nobody else writes meanwhile: what is there now is all that came before
         (standing,) = look(partial(_asked, connection), [claim.exchange.id])
         return replace(claim, standing=standing)
@@ -346,6 +349,12 @@ class Exchanges:
 
 def _asked(connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
     return connection.execute(statement, values).all()
+
+
+def _joined(row: Row[Any] | None) -> Claim:
+    if row is None:
+        raise LookupError("a message that was there is gone")
+    return Claim(exchange_of(row), won=False, attempt=row.attempts)
 
 
 def _jot(connection: Connection, note: Note) -> bool:
