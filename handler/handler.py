@@ -18,8 +18,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Literal, TypeVar, cast
 
+from crew import Crew
 from errors import Unavailable
 from handler.backlog import Backlog
 from handler.message import InboundMessage, Kind, Media, Reply, Via
@@ -50,6 +52,10 @@ FOLLOW_SECONDS = 600.0
 answer."""
 
 
+IDLE_THREADS = 50
+"""Threads that wait for the next message: as many as begin to be answered in a moment."""
+
+
 class Handler:
     """Answers messages of every platform. One per process."""
 
@@ -73,6 +79,7 @@ class Handler:
         self._looks = Looks(self._look)
         self._pulse = Pulse()
         self._naming = Naming(exchanges)
+        self._crew = Crew("answer", IDLE_THREADS)
         self._keeper: threading.Thread | None = None
         self._renewing = threading.Lock()
         self._closed = False
@@ -142,7 +149,8 @@ class Handler:
         """A reader of the exchange, which is answered by `work` here, or by another process."""
         known = exchange.id, exchange.trace_id, attempt
         if work is not None:
-            return Run(*known, work.progress, exchange.session_key)
+            alone = attempt == 1 and work.standing is not None and work.standing.alone
+            return Run(*known, work.progress, exchange.session_key, alone)
         return FollowedRun(*known, lambda: self._looks.at(exchange.id), exchange.session_key)
 
     def _look(self, exchange_id: int) -> Reply | None:
@@ -208,12 +216,8 @@ class Handler:
         try:
             self._keep_leases()
             # the copied context carries the request id into the answer's log lines
-            threading.Thread(
-                target=copy_context().run,
-                args=(self._produce, work, self.backlog if backlog else nullcontext()),
-                name=f"answer-{exchange.id}",
-                daemon=True,
-            ).start()
+            turn = self.backlog if backlog else nullcontext()
+            self._crew.begin(partial(copy_context().run, self._produce, work, turn))
         except RuntimeError as problem:
             # no thread can be had: the lease runs out, and whoever has room takes the exchange over
             self._ended(work)

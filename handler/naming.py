@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 
+from crew import Crew
 from errors import Unavailable
 from storage.exchange_rows import Note
 from storage.exchanges import Exchanges
@@ -28,6 +29,7 @@ class Naming:
         self._lock = threading.Lock()
         self._unwritten: dict[int, Note] = {}
         self._writing = False
+        self._crew = Crew("naming", kept=1)
 
     def keep(self, note: Note) -> None:
         """Has the names written, unless they are dropped before."""
@@ -37,7 +39,7 @@ class Naming:
         if not begin:
             return
         try:
-            threading.Thread(target=self._write, name="naming", daemon=True).start()
+            self._crew.begin(self._write)
         except RuntimeError:
             # no thread can be had: the next who comes tries again, and the answer brings them anyway
             with self._lock:

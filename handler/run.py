@@ -35,6 +35,9 @@ class Follows(Protocol):
     """Which delivery of the message this reader stands for; 1 is the first."""
     session: str
     """The name of the message's dialogue."""
+    alone: bool
+    """Nothing that was said before in the dialogue is left to be answered or shown: no late answer can come
+    along with this one."""
 
     @property
     def given(self) -> Via | None:
@@ -126,8 +129,9 @@ class Progress:
         self._final.set()
 
     def wait(self, timeout: float | None) -> Reply | None:
-        # not woken by each piece: most who wait want the whole
-        self._final.wait(timeout)
+        # not woken by each piece: most who wait want the whole. A look is no wait, and lets nobody else run
+        if self._reply is None and timeout != 0:
+            self._final.wait(timeout)
         return self._reply
 
     def deltas(self, heartbeat: float | None) -> Iterator[Sequence[str]]:
@@ -156,12 +160,19 @@ class Run:
     """One reader's view of an answer made in this process."""
 
     def __init__(
-        self, exchange_id: int, trace_id: str, attempt: int, progress: Progress, session: str = ""
+        self,
+        exchange_id: int,
+        trace_id: str,
+        attempt: int,
+        progress: Progress,
+        session: str = "",
+        alone: bool = False,
     ) -> None:
         self.exchange_id = exchange_id
         self.trace_id = trace_id
         self.attempt = attempt
         self.session = session
+        self.alone = alone
         self._progress = progress
 
     @property
@@ -222,6 +233,7 @@ class FollowedRun:
         self.trace_id = trace_id
         self.attempt = attempt
         self.session = session
+        self.alone = False
         self.given: Via | None = None
         self._look = look
 

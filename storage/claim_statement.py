@@ -45,7 +45,7 @@ from storage.set_rows import (
     line_of,
     sent_as,
 )
-from storage.statements import is_one_of, looked_up
+from storage.statements import is_one_of, is_open, looked_up
 
 DIALOGUE = ("conversation_id", "conversation_owner", "created_ms", "updated_ms")
 """What the claim tells of a known dialogue, besides its name and number."""
@@ -83,15 +83,18 @@ def _claiming() -> Select[Any]:
         .limit(1)
         .lateral("theirs")
     )
-    ahead = (
-        select(func.count())
-        .where(EXCHANGES.c.session_id == theirs.c.id, is_one_of(EXCHANGES.c.status, UNFINISHED))
-        .scalar_subquery()
+    unfinished = is_one_of(EXCHANGES.c.status, UNFINISHED)
+    before = (
+        select(
+            func.count().filter(unfinished).label("ahead"), func.count().filter(~unfinished).label("waiting")
+        )
+        .where(EXCHANGES.c.session_id == theirs.c.id, is_open(EXCHANGES))
+        .lateral("before")
     )
     handed = select(HANDOFFS.c.session_id).where(HANDOFFS.c.session_id == theirs.c.id).scalar_subquery()
     known = (
-        select(given.c.number, *theirs.c, ahead.label("ahead"), handed.label("handed"))
-        .join_from(given, theirs, true())
+        select(given.c.number, *theirs.c, *before.c, handed.label("handed"))
+        .select_from(given.join(theirs, true()).join(before, true()))
         .cte("known")
     )
     # who comes at the same moment waits here, and finds a count that is not the one it has seen
@@ -151,7 +154,8 @@ def _claiming() -> Select[Any]:
     )
     return (
         select(*won.c, known.c.claims.label("seen"), func.coalesce(counted.c.claims, 1).label("claims"))
-        .add_columns(func.coalesce(known.c.ahead, 0).label("ahead"), known.c.handed)
+        .add_columns(*(func.coalesce(known.c[each], 0).label(each) for each in ("ahead", "waiting")))
+        .add_columns(known.c.handed)
         .add_columns(func.coalesce(met, 0).label("met_until_ms"), *(known.c[each] for each in DIALOGUE))
         .select_from(
             won.join(given, won.c.number == given.c.number)

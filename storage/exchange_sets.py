@@ -102,4 +102,4 @@ def _standing(row: Any, exchange: Exchange) -> Standing | None:
     columns = {each: getattr(exchange, each) for each in NAMES}
     columns |= {each: getattr(row, each) for each in (*DIALOGUE, "claims")}
     dialogue = unattended(DialogueSession, {**columns, "id": row.session_id})
-    return Standing(dialogue, None, row.met_until_ms, row.ahead)
+    return Standing(dialogue, None, row.met_until_ms, row.waiting, row.ahead)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.columns import ON_MYSQL, Base, BigId, Document, Name, Words
+
+OPEN = text("status <> 'delivered'")
+"""Exchanges that the next one of their dialogue has to know of."""
 
 
 class DialogueSession(Base):
@@ -49,6 +52,8 @@ class Exchange(Base):
         Index("ix_exchanges_source_time", "source", "created_ms", "id"),
         Index("ix_exchanges_error_time", "error_code", "created_ms"),
         Index("ix_exchanges_session", "session_id", "id"),
+        # few of a long dialogue: what is being answered, and answers that nobody has been given
+        Index("ix_exchanges_open", "session_id", postgresql_where=OPEN, sqlite_where=OPEN),
         ON_MYSQL,
     )
 

@@ -13,7 +13,7 @@ from storage.exchange_rows import UNFINISHED
 from storage.handoff_rows import handoffs_of
 from storage.handoff_tables import Handoff
 from storage.models import DialogueSession, Exchange
-from storage.statements import among, is_one_of, table, unattended
+from storage.statements import among, is_one_of, is_open, table, unattended
 
 
 class Standing(NamedTuple):
@@ -25,30 +25,38 @@ class Standing(NamedTuple):
     """None when no person ever had to do with the dialogue."""
     met_until_ms: int
     """Until when a person of the platform itself is believed to talk with the customer; 0 when none does."""
+    waiting: int
+    """How many answers to earlier messages nobody has been given, as far as is known."""
     ahead: int
     """How many earlier messages of the dialogue have no answer yet. One whose process died counts too:
     another process takes it over within a lease, and it keeps its place."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether nothing of the dialogue is left to be answered or to be shown: then its customer gets the
+        answer to this message and no other one with it."""
+        return not (self.ahead or self.waiting)
 
-NOWHERE = Standing(None, None, 0, 0)
+
+NOWHERE = Standing(None, None, 0, 0, 0)
 
 _exchanges, _dialogues, _handoffs, _customers = (
     table(each) for each in (Exchange, DialogueSession, Handoff, Customer)
 )
 _earlier = _exchanges.alias("earlier")
-_ahead = (
+_open = (
     select(func.count())
     .where(
-        _earlier.c.session_id == _exchanges.c.session_id,
-        _earlier.c.id < _exchanges.c.id,
-        is_one_of(_earlier.c.status, UNFINISHED),
+        _earlier.c.session_id == _exchanges.c.session_id, _earlier.c.id < _exchanges.c.id, is_open(_earlier)
     )
-    .scalar_subquery()
+    .correlate(_exchanges)
 )
+_unfinished = is_one_of(_earlier.c.status, UNFINISHED)
 _look = (
     select(
         _exchanges.c.id.label("number"),
-        _ahead.label("ahead"),
+        _open.where(~_unfinished).scalar_subquery().label("waiting"),
+        _open.where(_unfinished).scalar_subquery().label("ahead"),
         func.coalesce(_customers.c.met_until_ms, 0).label("met_until_ms"),
         _handoffs.c.session_id.label("handed"),
         *_dialogues.c,
@@ -78,4 +86,4 @@ def look(ask: Ask, numbers: Sequence[int]) -> list[Standing]:
 
 def _standing(row: Row[Any], handoff: Handoff | None) -> Standing:
     dialogue = unattended(DialogueSession, dict(zip(_DIALOGUE, row[-len(_DIALOGUE) :], strict=True)))
-    return Standing(dialogue, handoff, row.met_until_ms, row.ahead)
+    return Standing(dialogue, handoff, row.met_until_ms, row.waiting, row.ahead)

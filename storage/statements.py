@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
+    FromClause,
     Insert,
     Row,
     Select,
@@ -47,6 +48,11 @@ def unattended(kind: type[Mapped], columns: Mapping[Any, Any]) -> Mapped:
 def is_one_of(column: ColumnElement[str], words: Iterable[str]) -> ColumnElement[bool]:
     """`column IN (…)` for words of ours, written out: SQLAlchemy renders a bound list each time anew."""
     return column.in_([literal_column(f"'{word}'") for word in words])
+
+
+def is_open(exchanges: FromClause) -> ColumnElement[bool]:
+    """Whether an exchange is not over: in the words of the index that holds only those."""
+    return exchanges.c.status != literal_column("'delivered'")
 
 
 def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:

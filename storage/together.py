@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from crew import Crew
 from errors import Unavailable
 from rounds import Rounds
 from storage.breaker import Busy
@@ -98,6 +99,7 @@ class Together(Generic[Item, Result]):
         self._lock = threading.Lock()
         self._at_work = False
         self._waiting: list[_Seat[Item, Result]] = []
+        self._crew = Crew("together", kept=1)
         self._watch: Rounds[_Seat[Item, Result]] = Rounds("seats", lambda _: LATE_SECONDS)
 
     def __call__(self, item: Item) -> Result:
@@ -126,7 +128,7 @@ class Together(Generic[Item, Result]):
         if not self._more():
             return
         try:
-            threading.Thread(target=self._serve, name="together", daemon=True).start()
+            self._crew.begin(self._serve)
         except RuntimeError:
             # no thread can be had
             self._everybody_alone()

@@ -212,7 +212,9 @@ class WeChatAdapter(Adapter):
         if _is_silent(outcome.reply):
             words = self.passive.waiting(push.account, run.exchange_id) if outcome.in_time else ""
             return self._say(g.wechat_fields, words)
-        words = self.passive.answer(push.account, run.exchange_id, outcome.reply, heard=outcome.in_time)
+        words = self.passive.answer(
+            push.account, run.exchange_id, outcome.reply, heard=outcome.in_time, alone=run.alone
+        )
         return self._say(g.wechat_fields, words)
 
     def resolve(self, message: InboundMessage) -> InboundMessage | Reply:

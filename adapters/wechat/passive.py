@@ -61,10 +61,15 @@ class Passive:
         self._desk = gateway.desk
         self._texts = gateway.texts
 
-    def answer(self, account: WeChatAccount, exchange_id: int, reply: Reply, heard: bool) -> str:
-        """The bubble with this answer. `heard` says that WeChat still listens: nothing is used up else."""
+    def answer(
+        self, account: WeChatAccount, exchange_id: int, reply: Reply, heard: bool, alone: bool = False
+    ) -> str:
+        """The bubble with this answer. `heard` says that WeChat still listens: nothing is used up else.
+
+        `alone` says that no other answer waits.
+        """
         own = rendered(account, self._texts, reply).text or self._texts.no_answer
-        alone = not heard or reply.source in OUR_OWN
+        alone = alone or not heard or reply.source in OUR_OWN
         late, ai = ([], False) if alone else self._late(account, exchange_id, own)
         line = self._ai_line(account, ai or made_by_ai(reply, self._texts))
         text, limit = BETWEEN.join((*late, own)), TEXT_BYTES - len(line.encode())

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from handler.message import Reply
+from handler.message import Reply, Via
 from handler.run import Follows
 from settings.accounts import WeChatAccount
 
@@ -77,6 +77,8 @@ class Hold:
         the delivery is held as if there were none. `gone` tells that WeChat has hung up before its time was
         up by our count: this delivery waited for a free process.
         """
+        # should this delivery be cut, WeChat makes another: the answer may count as given when it is recorded
+        way: Via | None = "passive" if run.attempt < self.timing.deliveries else None
         hurried = promise is not None and run.attempt > 1
         due = received + (self.timing.again_within if hurried else self.timing.answer_within)
         if (reply := run.wait(0)) is not None and time.monotonic() <= due and not gone():
@@ -85,7 +87,7 @@ class Hold:
             # a held request is a thread or a connection: better an honest placeholder than none left
             return Outcome(reply, promised=promise is not None and promise())
         try:
-            if reply is None and (reply := run.wait(_until(due))) is not None and not gone():
+            if reply is None and (reply := run.wait(_until(due), way)) is not None and not gone():
                 return Outcome(reply, in_time=True)
             if promise is not None:
                 if promise():
