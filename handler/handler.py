@@ -80,7 +80,8 @@ class Handler:
         self._pulse = Pulse()
         self._naming = Naming(exchanges)
         self._crew = Crew("answer", IDLE_THREADS)
-        self._keeper: threading.Thread | None = None
+        self._keeping = False
+        """Whether a thread renews the leases of what is running."""
         self._renewing = threading.Lock()
         self._closed = False
 
@@ -284,16 +285,21 @@ class Handler:
 
     def _keep_leases(self) -> None:
         with self._lock:
-            if self._keeper is None or not self._keeper.is_alive():
-                self._keeper = threading.Thread(target=self._renew_leases, name="leases", daemon=True)
-                self._keeper.start()
+            begin, self._keeping = not self._keeping, True
+        if not begin:
+            return
+        try:
+            threading.Thread(target=self._renew_leases, name="leases", daemon=True).start()
+        except RuntimeError:
+            self._keeping = False
+            raise
 
     def _renew_leases(self) -> None:
         while True:
             time.sleep(self.leases.renew_seconds)
             with self._lock:
-                if not self._running or self._closed:
-                    self._keeper = None
+                self._keeping = bool(self._running) and not self._closed
+                if not self._keeping:
                     return
                 mine = list(self._running)
             try:
