@@ -26,7 +26,6 @@ from coze.protocol import (
     Json,
     Message,
     Named,
-    Piece,
     Whole,
     items,
     mapping,
@@ -108,8 +107,8 @@ class Answer:
 
     def take(self, event: ChatEvent) -> str:
         """Adds one event; returns the text to show now, often empty."""
-        if isinstance(event, Piece):
-            return self._piece(event.message)
+        if isinstance(event, Message):
+            return self._piece(event)
         if isinstance(event, Whole):
             return self._whole(event.message)
         if isinstance(event, Named):

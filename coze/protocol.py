@@ -45,7 +45,10 @@ class Chat:
 
 
 class Message(NamedTuple):
-    """One message of a chat, whole or a piece of it. A tuple, because thousands are made each second."""
+    """One message of a chat, or as an event of a stream the next piece of one.
+
+    A tuple, because thousands are made each second.
+    """
 
     id: str
     conversation_id: str
@@ -70,12 +73,6 @@ class Named:
     """The chat exists: its ids are known from here on."""
 
     chat: Chat
-
-
-class Piece(NamedTuple):
-    """The next piece of a message. A tuple for the same reason."""
-
-    message: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ class Done:
     debug_url: str = ""
 
 
-ChatEvent = Named | Piece | Whole | Ended | Failed | Done
+ChatEvent = Named | Message | Whole | Ended | Failed | Done
 
 _TEXTS = "id conversation_id chat_id role type content content_type reasoning_content".split()
 """The fields of a message that its tuple begins with."""
@@ -122,7 +119,7 @@ def chat_event(event: Event, logid: str = "") -> ChatEvent | None:
     """
     name = event.event
     if name == DELTA:
-        return Piece(message_of(loads_object(event.data)))
+        return message_of(loads_object(event.data))
     if name == "conversation.message.completed":
         return Whole(message_of(loads_object(event.data)))
     if name in {"done", "conversation.stream.done"}:
@@ -162,10 +159,10 @@ def chat_of(data: Json, logid: str = "") -> Chat:
 
 def message_of(data: Json) -> Message:
     """A message object."""
-    noted = data.get("meta_data")
-    # in a row and without calls for what is as it should be: it is done for each piece of an answer
+    noted, moment = data.get("meta_data"), data.get("created_at")
+    # without a call for what is as it should be: it is done for each piece of an answer
     fields: list[Any] = [value if type(value) is str else text(value) for value in map(data.get, _TEXTS)]
-    fields += integer(data.get("created_at")), text(mapping(noted).get("yingda")) if noted else ""
+    fields += integer(moment) if moment else 0, text(mapping(noted).get("yingda")) if noted else ""
     return Message._make(fields)
 
 

@@ -7,7 +7,6 @@ was announced.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from coze.errors import TooLarge
@@ -17,8 +16,6 @@ LINE_CAP = 1 << 20
 TOTAL_CAP = 16 << 20
 """Bytes of one response."""
 BOM = b"\xef\xbb\xbf"
-USUAL = re.compile(rb"event: ?([^\r\n]*)\ndata: ?([^\r\n]*)\n\n")
-"""A piece that is one whole record, as nearly all of them are."""
 
 
 class Event(NamedTuple):
@@ -50,6 +47,8 @@ class Decoder:
         self._total_cap = total_cap
         self._rest = bytearray()
         self._is_envelope = False
+        self._is_open = False
+        """Whether the next piece belongs to what came before."""
         self._skip_newline = False
         self._name = b""
         self._id = b""
@@ -67,8 +66,16 @@ class Decoder:
             raise TooLarge(f"the response is longer than {self._total_cap} bytes")
         if not self.started:
             piece = self._start(piece)
-        elif (usual := self._usual(piece)) is not None:
+        elif not self._is_open and (usual := self._usual(piece)) is not None:
             return [usual]
+        events = self._fed(piece)
+        self._is_open = bool(
+            self._rest or self._name or self._id or self._data or self._skip_newline or self._is_envelope
+        )
+        return events
+
+    def _fed(self, piece: bytes) -> list[Event]:
+        """The same, line by line."""
         if self._is_envelope:
             self._rest += piece
             return []
@@ -103,13 +110,18 @@ class Decoder:
         return self._take(lines)
 
     def _usual(self, piece: bytes) -> Event | None:
-        """The event of a piece that can be told at a glance; None for one to be looked at line by line."""
-        if self._rest or self._name or self._id or self._data or self._skip_newline or self._is_envelope:
+        """The event of a piece that is one whole record with a name and a line of data, as nearly all are.
+
+        None for one to be looked at line by line.
+        """
+        head, _, data = piece.partition(b"\ndata:")
+        if not (head.startswith(b"event:") and data.endswith(b"\n\n")) or len(piece) > self._line_cap:
             return None
-        if len(piece) > self._line_cap or (found := USUAL.fullmatch(piece)) is None:
+        data = data[1:-2] if data.startswith(b" ") else data[:-2]
+        if b"\n" in head or b"\n" in data or b"\r" in piece:
             return None
         try:
-            return Event(found[1].decode(), found[2].decode(), "")
+            return Event(head[6:].removeprefix(b" ").decode(), data.decode(), "")
         except UnicodeDecodeError:
             return None
 

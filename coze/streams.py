@@ -10,7 +10,7 @@ from typing import Self
 
 from coze.calls import Opened
 from coze.errors import CozeError, Malformed, TooLarge, Truncated
-from coze.protocol import ChatEvent, Done, Ended, Failed, Named, Piece, chat_event, chat_of, mapping
+from coze.protocol import ChatEvent, Done, Ended, Failed, Message, Named, chat_event, chat_of, mapping
 from coze.sse import Event
 from coze.workflows import WorkflowRun
 
@@ -101,7 +101,7 @@ class ChatStream(_Stream):
             if event is None:
                 continue
             self._known = True
-            if isinstance(event, Piece):
+            if isinstance(event, Message):
                 # nearly all of a stream, and never its end
                 yield event
                 continue

@@ -149,12 +149,12 @@ class Incoming:
 
         Raises `TimedOut` after silence or at the deadline, `Truncated` when the connection breaks.
         """
-        left = seconds_left(self.deadline)
-        if left <= 0:
+        now, limit = time.monotonic(), self._read_timeout
+        if self.deadline is not None and (limit := min(limit, self.deadline - now)) <= 0:
             raise TimedOut("the deadline came while the answer was being read", logid=self.logid)
-        limit = min(left, self._read_timeout)
-        self._wait_at_most(limit)
-        self._until = time.monotonic() + limit
+        if limit < SHORT_SECONDS or self._limit is not None:
+            self._wait_at_most(limit)
+        self._until = now + limit
         try:
             piece = next(self._pieces, b"")
         except (HTTPError, OSError) as problem:

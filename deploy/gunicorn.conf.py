@@ -163,10 +163,13 @@ def post_fork(_server: object, _worker: object) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Keeps the collector from walking the loaded code again and again: it steadies the slowest answers.
+    """Settles what stays, and keeps the collector from the loaded code: it steadies the slowest answers.
 
     Passwords are hashed in threads of their own: a tenth of a second each would hold every stream up.
     """
+    # each setting is asked for with every request, and looked for in two tables each time
+    settled = {name: setting.get() for name, setting in worker.cfg.settings.items()}
+    vars(worker.cfg).update(settled)
     if isinstance(worker, GeventWorker):
         worker.wsgi.extensions["yingda"].people.passwords.elsewhere = ThreadPool(2).apply
     gc.collect()

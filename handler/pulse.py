@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from queue import SimpleQueue
 
 from rounds import Rounds
 
@@ -19,27 +19,30 @@ LONGEST_BEAT = 0.25
 class Reader:
     """A bell for one thread, who is woken without a ring after each `heartbeat` seconds of waiting."""
 
-    __slots__ = ("_rings", "_since", "heartbeat")
+    __slots__ = ("_bell", "_rung", "_since", "heartbeat")
 
     def __init__(self, heartbeat: float | None) -> None:
         self.heartbeat = math.inf if heartbeat is None else heartbeat
         self._since: float | None = None
         """`time.monotonic()` at which the reader began to wait; None while it does not."""
-        self._rings: SimpleQueue[bool] = SimpleQueue()
-        """False where the heartbeat woke."""
+        self._rung = False
+        """Somebody rang; the heartbeat wakes without it."""
+        # locked while nothing is new: a bare lock is the cheapest way to wait that there is
+        self._bell = threading.Lock()
+        self._bell.acquire()
 
     def ring(self) -> None:
-        self._rings.put(True)
+        self._rung = True
+        self._wake()
 
     def wait(self) -> bool:
         """Waits for the next ring, taking all that are there for one; False after the time of a heartbeat."""
-        rings = self._rings
+        began = time.monotonic()
         while True:
-            self._since = began = time.monotonic()
-            rung = rings.get()
+            self._since = began
+            self._bell.acquire()
             self._since = None
-            while not rings.empty():
-                rung |= rings.get()
+            rung, self._rung = self._rung, False
             # a wake that crossed with a ring comes too early
             if rung or time.monotonic() - began >= self.heartbeat:
                 return rung
@@ -49,7 +52,13 @@ class Reader:
         since = self._since
         if since is not None and now - since >= self.heartbeat:
             self._since = None
-            self._rings.put(False)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._bell.locked():
+            # two may ring in the same moment
+            with suppress(RuntimeError):
+                self._bell.release()
 
 
 class Pulse:

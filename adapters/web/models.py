@@ -23,7 +23,9 @@ class Question(Shape):
     message_id: MessageId | None = None
     """Chosen by the sender: the same one again joins the answer instead of asking twice."""
     parameters: dict[str, JsonValue] | None = Field(None, max_length=50)
-    files: list[Annotated[str, StringConstraints(max_length=2000)]] = Field([], max_length=5)
+    files: list[Annotated[str, StringConstraints(max_length=2000)]] = Field(
+        default_factory=list, max_length=5
+    )
     """Tokens from `POST /api/files`."""
 
 

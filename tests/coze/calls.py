@@ -7,7 +7,7 @@ from contextlib import closing
 
 from coze.auth import PersonalToken
 from coze.client import CozeClient
-from coze.protocol import ChatEvent, Piece
+from coze.protocol import ChatEvent, Message
 from coze.records import Said
 from tests.coze.wire import CHUNKED, COMPLETED, CREATED, DONE, END, Hang, Wire, chunk, delta, whole
 
@@ -25,7 +25,7 @@ def ask(client: CozeClient, text: str = "你好", **options: object) -> list[Cha
 
 
 def text_of(events: Iterable[ChatEvent]) -> str:
-    return "".join(each.message.content for each in events if isinstance(each, Piece))
+    return "".join(each.content for each in events if isinstance(each, Message))
 
 
 def served(*script: bytes | Hang, **options: object) -> tuple[list[ChatEvent], Wire]:

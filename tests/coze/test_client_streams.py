@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from coze.errors import CozeError, Disconnected, TimedOut, Truncated, Unreachable
-from coze.protocol import Done, Ended, Failed, Named, Piece, Whole
+from coze.protocol import Done, Ended, Failed, Message, Named, Whole
 from coze.records import Said
 from tests.coze.calls import BOT, GOOD, ask, chunked, client_of, served, text_of
 from tests.coze.wire import (
@@ -44,7 +44,7 @@ def test_each_piece_is_there_at_once(head: bytes) -> None:
         with client.chat(BOT, "u", [Said("x")]) as stream:
             first, second = (next(each) for each in [iter(stream)] * 2)
         assert isinstance(first, Named)
-        assert isinstance(second, Piece)
+        assert isinstance(second, Message)
         assert time.monotonic() - started < 20
 
 
