@@ -26,18 +26,28 @@ class Crew:
         self._lock = threading.Lock()
         self._idle = 0
         """Threads that wait, less the tasks that are on the way to them."""
+        self.busy = 0
+        """Tasks begun and not ended."""
 
     def begin(self, task: Task) -> None:
         """Returns at once. Raises `RuntimeError` where no thread can be had; then nothing is done."""
         with self._lock:
+            self.busy += 1
             if waits := self._idle > 0:
                 self._idle -= 1
         if waits:
             self._tasks.put(task)
-        else:
-            threading.Thread(target=self._work, args=(task,), name=self._name, daemon=True).start()
+            return
+        try:
+            threading.Thread(target=self._work, args=([task],), name=self._name, daemon=True).start()
+        except RuntimeError:
+            with self._lock:
+                self.busy -= 1
+            raise
 
-    def _work(self, task: Task) -> None:
+    def _work(self, first: list[Task]) -> None:
+        # taken out of its list: a thread keeps what it was started with as long as it lives
+        task = first.pop()
         while True:
             try:
                 task()
@@ -46,6 +56,7 @@ class Crew:
             # what it held is not kept until the next one comes
             del task
             with self._lock:
+                self.busy -= 1
                 if self._idle >= self._kept:
                     return
                 self._idle += 1

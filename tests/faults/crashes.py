@@ -73,6 +73,10 @@ def _working(arguments: tuple[Any, ...], _result: object) -> object:
     return arguments[0].exchange.id
 
 
+def _noted(arguments: tuple[Any, ...], _result: object) -> object:
+    return [note.exchange_id for note in arguments[1]]
+
+
 def _brought(arguments: tuple[Any, ...], _result: object) -> object:
     """An answer that 继续 brought, and not one that says there is none."""
     reply: Reply = arguments[3]
@@ -108,10 +112,11 @@ class Point:
 POINTS: Mapping[str, Point] = {
     "before_claim": Point(Exchanges, "claim", "before", _message),
     "after_claim": Point(Exchanges, "claim", "after", _won),
-    "before_call_counted": Point(Exchanges, "call_begins", "before"),
-    "after_call_counted": Point(Exchanges, "call_begins", "after"),
-    "before_chat_named": Point(Exchanges, "named", "before"),
-    "after_chat_named": Point(Exchanges, "named", "after"),
+    "before_calling": Point(Work, "calling", "before", _working),
+    "after_calling": Point(Work, "calling", "after", _working),
+    "before_chat_named": Point(Work, "named", "before", _working),
+    "before_name_written": Point(Exchanges, "named", "before", _noted),
+    "after_name_written": Point(Exchanges, "named", "after", _noted),
     "mid_stream": Point(Work, "delta", "after", _working),
     "before_answer_recorded": Point(Exchanges, "answer", "before"),
     "after_answer_recorded": Point(Exchanges, "answer", "after"),
@@ -155,7 +160,7 @@ LEFTOVERS: Mapping[Scene, Mapping[str, Point]] = {
     },
 }
 """By how a leftover comes: 继续 fetches a late answer or takes a rest, or it rides with the next one."""
-RELAY = "after_chat_named"
+RELAY = "after_name_written"
 """The first crash of a relay: the second one hits the process that took over."""
 
 

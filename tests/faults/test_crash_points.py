@@ -17,10 +17,11 @@ BETWEEN = 3.0
 """Seconds between two messages: a crash shall leave one worker that lives."""
 IN_DOUBT = {"after_sending", "before_push", "after_push", "before_job_done"}
 """Whether the customer has the answer nobody can know, so a person decides."""
-UNNAMED = {"after_call_counted", "before_chat_named"}
+UNNAMED = {"after_calling", "before_chat_named", "before_name_written"}
 """Coze may have the question, and nobody knows under which name: it is asked again."""
 WORDS = {
-    "prompt": "第{}问[[pace:0.02]]",
+    # the first piece comes when the chat's name is written
+    "prompt": "第{}问[[delay:0.3]][[pace:0.02]]",
     "relay": "第{}问[[delay:1]]",
     "late": "第{}问[[delay:10]]",
     "fetch": "第{}问[[delay:16]]",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def process(shared_db: Database) -> Iterator[Callable[..., Handler]]:
         for responder in handler.responders:
             getattr(responder, "go", threading.Event()).set()
         handler.close(patience=5)
-    for thread in threading.enumerate():
-        if thread.name.startswith("answer-"):
-            # one that still looks for its exchange must not find a database that is being dropped
-            thread.join(5)
+        deadline = time.monotonic() + 5
+        while handler._crew.busy and time.monotonic() < deadline:
+            # a thread that still looks for its exchange must not find a database that is being dropped
+            time.sleep(0.02)

@@ -11,7 +11,7 @@ from handler.message import Doc, InboundMessage, Kind, Media, Reply
 from storage.customers import Customers
 from storage.db import Database, now_ms
 from storage.deliveries import Deliveries
-from storage.exchange_rows import Timing
+from storage.exchange_rows import Note, Timing
 from storage.exchanges import Exchanges
 from storage.jobs import Jobs, enqueue
 from storage.models import DialogueSession, Exchange, Job, Message
@@ -45,7 +45,7 @@ def said(
 
 
 def answered(db: Database, exchange: Exchange, text: str = SECRET) -> None:
-    Exchanges(db).named(exchange.id, "us", "conversation", "chat", "log")
+    Exchanges(db).named([Note(exchange.id, "us", 0, "conversation", "chat", "log")])
     reply = Reply(text, "coze", docs=(Doc("1", text=text),), suggestions=(text,))
     assert Exchanges(db).answer(exchange.id, "us", reply, Timing(1, 2))
 

@@ -12,7 +12,7 @@ import pytest
 from handler.message import Doc, InboundMessage, Reply, Usage
 from storage.db import Database, in_transaction
 from storage.deliveries import Deliveries
-from storage.exchange_rows import Claim, Timing, reply_of
+from storage.exchange_rows import Claim, Names, Note, Timing, reply_of
 from storage.exchanges import Exchanges
 from storage.models import Exchange
 from storage.sessions import Sessions
@@ -201,9 +201,10 @@ def test_an_answer_without_usage_has_none(exchanges: Exchanges) -> None:
     "change",
     [
         lambda exchanges, number, owner: exchanges.call_begins(number, owner),
-        lambda exchanges, number, owner: exchanges.named(number, owner, "c", "h", "l"),
+        lambda exchanges, number, owner: exchanges.call_begins(number, owner, calls=0),
+        lambda exchanges, number, owner: exchanges.call_refused(number, owner),
     ],
-    ids=["call_begins", "named"],
+    ids=["call_begins", "counted_call_begins", "call_refused"],
 )
 def test_only_the_owner_of_an_unfinished_exchange_moves_it(
     exchanges: Exchanges, change: Callable[[Exchanges, int, str], bool]
@@ -218,13 +219,27 @@ def test_only_the_owner_of_an_unfinished_exchange_moves_it(
 
 def test_calls_to_coze_are_counted_and_its_ids_kept(exchanges: Exchanges) -> None:
     claim = exchanges.claim(MESSAGE, "a", LEASE)
-    exchanges.call_begins(claim.exchange.id, "a")
-    exchanges.named(claim.exchange.id, "a", "conversation", "", "")
-    exchanges.named(claim.exchange.id, "a", "", "chat", "log")
-    exchanges.call_begins(claim.exchange.id, "a")
+    number = claim.exchange.id
+    # the first one was counted with the claim
+    assert (claim.exchange.status, claim.exchange.coze_calls) == ("claimed", 1)
+    exchanges.call_begins(number, "a", calls=0)
+    exchanges.named([Note(number, "a", 0, "conversation", None, None)])
+    exchanges.named([Note(number, "a", 0, None, "chat", "log"), Note(number + 1, "a", 0, "x", "y", "z")])
+    exchanges.call_begins(number, "a")
     found = row(exchanges, claim)
     assert (found.status, found.coze_calls) == ("running", 2)
     assert (found.conversation_id, found.chat_id, found.logid) == ("conversation", "chat", "log")
+
+
+def test_an_answer_brings_the_chats_names_and_takes_back_what_was_not_called(exchanges: Exchanges) -> None:
+    quick, own = (exchanges.claim(replace(MESSAGE, dedupe_key=key), "a", LEASE) for key in "12")
+    exchanges.answer(quick.exchange.id, "a", ANSWER, TIMING, names=Names("conversation", "chat", None))
+    exchanges.answer(own.exchange.id, "a", Reply("九点", "library"), TIMING, uncalled=1)
+    found = row(exchanges, quick)
+    assert (found.conversation_id, found.chat_id, found.logid) == ("conversation", "chat", None)
+    assert found.coze_calls == 1
+    found = row(exchanges, own)
+    assert (found.coze_calls, found.chat_id) == (0, None)
 
 
 def test_messages_of_a_dialogue_are_answered_in_order(exchanges: Exchanges) -> None:

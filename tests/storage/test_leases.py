@@ -14,7 +14,7 @@ from handler.message import InboundMessage, Reply
 from storage import exchanges as exchanges_module
 from storage import leases as leases_module
 from storage.db import Database
-from storage.exchange_rows import Timing
+from storage.exchange_rows import Note, Timing
 from storage.exchanges import Exchanges
 from storage.leases import Lease, Leases
 from storage.models import Exchange
@@ -94,11 +94,14 @@ def test_the_former_owner_can_change_nothing_any_more(exchanges: Exchanges) -> N
     leases = Leases(exchanges.db, LEASE)
     assert rescued(leases, "me")
     assert not exchanges.call_begins(number, "dead")
-    assert not exchanges.named(number, "dead", "conversation", "chat", "log")
+    exchanges.named([Note(number, "dead", 0, "conversation", "chat", "log")])
     assert not exchanges.answer(number, "dead", Reply("old", "coze"), TIMING)
     assert leases.renew("dead", [number]) == 0
     assert leases.hand_over("dead") == 0
     assert exchanges.answer(number, "me", Reply("new", "coze"), TIMING)
+    found = exchanges.get(number)
+    assert found is not None
+    assert (found.chat_id, found.answer) == (None, "new")
 
 
 def test_an_answer_and_a_take_over_at_once_have_one_winner(exchanges: Exchanges) -> None:

@@ -55,10 +55,10 @@ class WatchedRun(Run):
 
     held: Callable[[], None]
 
-    def wait(self, timeout: float | None) -> Reply | None:
+    def wait(self, timeout: float | None, via: Via | None = None) -> Reply | None:
         if timeout != 0:
             self.held()
-        return super().wait(timeout)
+        return super().wait(timeout, via)
 
 
 class FakeGateway:

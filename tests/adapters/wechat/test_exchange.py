@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from handler.handler import Handler
 from handler.message import Reply
@@ -121,3 +122,24 @@ def test_a_duplicate_after_the_answer_changes_nothing(
     outcome = open_handled().send_text("oFollower", "在吗", duplicate=2)
     assert len({each.decrypted for each in outcome.tries}) == 1
     assert (row(db, responder).attempts, outcome.notice) == (3, False)
+
+
+def test_late_answers_are_looked_for_only_where_some_wait(
+    open_wechat: Any, db: Database, responder: Slow
+) -> None:
+    gateway, wechat = open_wechat()
+    handler = Handler(Exchanges(db), Leases(db), Deliveries(db), [responder], Texts())
+    gateway.answer, gateway.deliver, gateway.promise = handler.answer, handler.deliver, handler.promise
+    looked: list[int] = []
+    gateway.leftovers.riders = lambda carrier: looked.append(carrier) or []
+    responder.ready.set()
+    for words in ("在吗", "还在吗"):
+        assert wechat.send_text("oFollower", words).text == "终于好了"
+    assert not looked
+    lost, other = (work.exchange.id for work in responder.asked)
+    with db.write() as session:
+        # as if nobody had been there to take it
+        session.execute(update(Exchange).where(Exchange.id == lost).values(status="answered", delivery=None))
+    assert wechat.send_text("oFollower", "好").text == "终于好了"
+    assert len(looked) == 1
+    assert looked[0] > other

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from adapters.wechat.strategy import Hold, Timing
-from handler.message import Reply
+from handler.message import Reply, Via
 from handler.run import Progress, Run
 from sandbox.serve import Server
 from texts import Texts
@@ -41,10 +41,32 @@ def wait_until_taken(hold: Hold) -> None:
         time.sleep(0.01)
 
 
+def until(met: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_ready_answer_goes_out_at_once() -> None:
     outcome = Hold(Timing(0.7, 1.2), 1).follow(run(answer="好")[0], time.monotonic())
     assert outcome.reply is not None
     assert outcome.in_time
+
+
+@pytest.mark.parametrize(("attempt", "way"), [(1, "passive"), (2, "passive"), (3, None)])
+def test_before_the_last_delivery_an_answer_counts_as_given_when_it_is_recorded(
+    attempt: int, way: str | None
+) -> None:
+    hold = Hold(Timing(50, 51), places=1)
+    waiting, progress = run(attempt)
+    with ThreadPoolExecutor(1) as pool:
+        followed = pool.submit(hold.follow, waiting, time.monotonic())
+        wait_until_taken(hold)
+        until(lambda: progress.begin_recording() == way)
+        progress.finish(Reply("好", "coze"), progress.begin_recording())
+        assert followed.result().in_time
+    assert waiting.given == way
 
 
 def test_a_ready_answer_goes_out_at_once_although_every_place_is_taken() -> None:
@@ -64,7 +86,7 @@ def test_a_place_is_given_back_whatever_happens() -> None:
     hold = Hold(Timing(0.01, 0.02), places=1)
 
     class Failing(Run):
-        def wait(self, timeout: float | None) -> Reply | None:
+        def wait(self, timeout: float | None, via: Via | None = None) -> Reply | None:
             if timeout:
                 raise OSError("away")
             return None
