@@ -80,7 +80,38 @@ def _silent(wire: socket.socket) -> bool:
     return False
 
 
-class _Plain(HTTPConnection):
+class _InOne(HTTPConnection):
+    """Sends the head of a request together with its body: one packet, and one record of TLS."""
+
+    _holds = False
+    _head = b""
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        self._holds = True
+        try:
+            super().request(*arguments, **options)
+            # of a request without a body
+            self._flush()
+        finally:
+            self._holds, self._head = False, b""
+
+    def send(self, data: Any) -> None:
+        if self._holds and isinstance(data, bytes):
+            self._holds, self._head = False, data
+        elif self._head and isinstance(data, bytes):
+            head, self._head = self._head, b""
+            super().send(head + data)
+        else:
+            self._flush()
+            super().send(data)
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            super().send(head)
+
+
+class _Plain(_InOne):
     """Remembers its socket, whose time limit shrinks while a stream nears its deadline."""
 
     wire: Any = None
@@ -94,7 +125,7 @@ class _Plain(HTTPConnection):
         return self.sock is not None and _silent(self.sock)
 
 
-class _Secure(HTTPSConnection):
+class _Secure(_InOne, HTTPSConnection):
     """The same with TLS."""
 
     wire: Any = None

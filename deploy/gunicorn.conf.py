@@ -36,15 +36,32 @@ UNREAD_SECONDS = 20
 class Connection(gevent.socket.socket):  # type: ignore[misc] # gevent has no annotations
     """A client's connection on which a frame that the kernel takes at once costs one system call.
 
-    gevent would ask for the size of the kernel's buffer before each, to cut what is large.
+    gevent would ask for the size of the kernel's buffer before each, to cut what is large; gunicorn writes
+    the head of a response and its body one after the other, which leave here together.
     """
 
-    __slots__ = ()
+    __slots__ = ("_head",)
 
     def sendall(self, data: bytes, flags: int = 0) -> None:
-        sent = self.send(data, flags)
+        head = getattr(self, "_head", b"")
+        if not head and data.startswith(b"HTTP/") and data.endswith(b"\r\n\r\n"):
+            self._head = data
+            return
+        self._head = b""
+        data = head + data
+        sent = super().send(data, flags)
         if sent < len(data):
             super().sendall(memoryview(data)[sent:], flags)
+
+    def send(self, data: bytes, flags: int = 0) -> int:
+        self.flush()
+        return int(super().send(data, flags))
+
+    def flush(self) -> None:
+        """Sends a head that nothing followed."""
+        if head := getattr(self, "_head", b""):
+            self._head = b""
+            super().sendall(head)
 
 
 class FairGeventWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no annotations
@@ -64,10 +81,12 @@ class FairGeventWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no an
             client = Connection(client.family, client.type, client.proto, client.detach())
         super().handle(listener, client, addr)
 
-    def handle_request(self, *arguments: Any) -> None:
+    def handle_request(self, listener_name: Any, request: Any, client: Any, addr: Any) -> None:
         try:
-            super().handle_request(*arguments)
+            super().handle_request(listener_name, request, client, addr)
         finally:
+            if isinstance(client, Connection):
+                client.flush()
             gevent.sleep(0)
 
     def handle_exit(self, sig: int, frame: object) -> None:

@@ -59,6 +59,7 @@ class Database:
         self.dialect = self.engine.dialect.name
         self.tells = self.engine.dialect.update_returning
         """Whether an UPDATE can tell of the rows it changed; MariaDB's cannot."""
+        self._line = threading.Lock()
         self._writing = self._reading = Breaker("write", self._look_whether_it_writes)
         self._turn: Callable[[], AbstractContextManager[None]] = nullcontext
         if self.dialect == "sqlite":
@@ -118,6 +119,20 @@ class Database:
                 return connection.execute(statement, values).rowcount
 
         return self._despite_conflicts(attempt)
+
+    @contextmanager
+    def in_line(self) -> Iterator[None]:
+        """Around a change of several exchanges at once: in this process there is one at a time.
+
+        Each locks its rows in an order of its own, and two that have some in common would wait for each other;
+        other processes have other exchanges. `Busy` when it takes longer than the caller has.
+        """
+        if not self._line.acquire(timeout=seconds_left(CONFLICT_SECONDS)):
+            raise Busy("the database is busy")
+        try:
+            yield
+        finally:
+            self._line.release()
 
     def tell(self, ask: Callable[[Connection], T]) -> T:
         """What one statement tells of the rows it changed, where `tells`: `ask` executes it. As `once`."""

@@ -54,7 +54,8 @@ class Deliveries:
         done: set[tuple[int, Via]] = set()
         for way in {via for _, via in given}:
             numbers = sorted(number for number, via in given if via == way)
-            done |= {(number, way) for number in self.db.tell(partial(_marked, numbers, way))}
+            with self.db.in_line():
+                done |= {(number, way) for number in self.db.tell(partial(_marked, numbers, way))}
         return [each in done for each in given]
 
     def fetch(self, exchange_id: int, into: int, owner: str) -> bool:

@@ -90,7 +90,8 @@ class ExchangeSets:
             return None
         numbered = [{**row, "number": at} for at, row in enumerate(rows)]
         ask = partial(statement.on, values={"rows": as_json(columns, numbered), **more})
-        return {row.id: row for row in self.db.tell(ask)}
+        with self.db.in_line():
+            return {row.id: row for row in self.db.tell(ask)}
 
 
 def _standing(row: Any, exchange: Exchange) -> Standing | None:

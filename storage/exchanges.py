@@ -215,7 +215,8 @@ class Exchanges:
         if len(notes) == 1:
             # in no transaction but the statement's own
             return [self._jot(notes[0])]
-        return self.db.steps(lambda connection: [_jot(connection, each) for each in notes])
+        with self.db.in_line():
+            return self.db.steps(lambda connection: [_jot(connection, each) for each in notes])
 
     def understood(self, exchange_id: int, owner: str, text: str, media: Sequence[Media]) -> bool:
         """Keeps what became of the media: a recording's words, and under which ids Coze has the files."""
@@ -344,7 +345,12 @@ class Exchanges:
 
     def _in_turn(self, step: Callable[[Connection, T], R]) -> Callable[[Sequence[T]], Sequence[R]]:
         """The steps of several exchanges in one transaction."""
-        return lambda items: self.db.steps(lambda connection: [step(connection, each) for each in items])
+
+        def steps(items: Sequence[T]) -> Sequence[R]:
+            with self.db.in_line():
+                return self.db.steps(lambda connection: [step(connection, each) for each in items])
+
+        return steps
 
 
 def _asked(connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:

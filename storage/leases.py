@@ -113,4 +113,5 @@ class Leases:
             .where(Exchange.id.in_(exchange_ids), Exchange.owner == owner, Exchange.status.in_(UNFINISHED))
             .values(lease_ms=lease_ms)
         )
-        return self.db.once(statement)
+        with self.db.in_line():
+            return self.db.once(statement)

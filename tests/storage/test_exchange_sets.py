@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
@@ -17,6 +20,7 @@ from storage.exchange_rows import Given, Note, Timing, Wanted, reply_of
 from storage.exchange_sets import ExchangeSets
 from storage.exchanges import Exchanges
 from storage.handoffs import Handoffs
+from storage.leases import Leases
 from storage.library import Draft, Library
 from storage.models import DialogueSession, Exchange, Job, Message
 from storage.postgres import Prepared
@@ -254,3 +258,21 @@ def test_a_promised_answer_has_its_job(db: Database, sets: ExchangeSets) -> None
 def test_a_number_that_comes_twice_is_left_to_be_taken_alone(sets: ExchangeSets) -> None:
     (one,) = claim(sets, "1")
     assert sets.note([Note(one, "me", calls=1), Note(one, "me", 0, "conversation")]) == [None, None]
+
+
+@pytest.mark.parametrize("change", ["note", "answer", "deliver", "renew"])
+def test_sets_that_change_the_same_rows_go_one_by_one(db: Database, sets: ExchangeSets, change: str) -> None:
+    numbers = claim(sets, "1", "2")
+    deliveries, leases = Deliveries(db), Leases(db)
+    changes: dict[str, Callable[[], object]] = {
+        "note": lambda: sets.note([Note(each, "me") for each in numbers]),
+        "answer": lambda: sets.answer([Given(each, "me", Reply("x", "coze"), TIMING) for each in numbers]),
+        "deliver": lambda: deliveries._mark_all([(each, "sync") for each in numbers]),
+        "renew": lambda: leases.renew("me", numbers),
+    }
+    with ThreadPoolExecutor(1) as pool:
+        with db.in_line():
+            waiting = pool.submit(changes[change])
+            time.sleep(0.2)
+            assert not waiting.done()
+        assert waiting.result(20)
