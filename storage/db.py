@@ -124,8 +124,8 @@ class Database:
     def in_line(self) -> Iterator[None]:
         """Around a change of several exchanges at once: in this process there is one at a time.
 
-        Each locks its rows in an order of its own, and two that have some in common would wait for each other;
-        other processes have other exchanges. `Busy` when it takes longer than the caller has.
+        Each locks its rows in an order of its own: two that have some in common would wait for each other.
+        Other processes have other exchanges. `Busy` when it takes longer than the caller has.
         """
         if not self._line.acquire(timeout=seconds_left(CONFLICT_SECONDS)):
             raise Busy("the database is busy")
