@@ -49,7 +49,7 @@ class Connection(gevent.socket.socket):  # type: ignore[misc] # gevent has no an
             return
         self._head = b""
         data = head + data
-        sent = super().send(data, flags)
+        sent = self.send(data, flags)
         if sent < len(data):
             super().sendall(memoryview(data)[sent:], flags)
 

@@ -55,7 +55,7 @@ from storage.handoff_tables import Handoff
 from storage.jobs import enqueue, late_key
 from storage.library import count_hit
 from storage.models import DialogueSession, Exchange, Message
-from storage.sessions import FIND_NEWEST, FIND_NUMBER
+from storage.sessions import FIND_NEWEST, find_or_add_dialogue
 from storage.standing import Standing, look
 from storage.statements import Change, added, is_one_of, table, unattended
 from storage.together import MOST, Together
@@ -107,7 +107,7 @@ _answer = Change(
     [EXCHANGES.c.id == bindparam("held")],
     *(EXCHANGES.c.session_id, EXCHANGES.c.later, EXCHANGES.c.status),
 )
-_add_exchange, _add_dialogue, _add_line = insert(EXCHANGES), insert(SESSIONS), insert(MESSAGES)
+_add_exchange, _add_line = insert(EXCHANGES), insert(MESSAGES)
 _row = select(EXCHANGES).where(EXCHANGES.c.id == bindparam("number"))
 _count_ahead = select(func.count()).where(
     EXCHANGES.c.session_id == bindparam("dialogue"),
@@ -379,21 +379,6 @@ def _same(wanted: Wanted) -> dict[str, str]:
     message = wanted.message
     key = digest(message.dedupe_key)
     return {"on_platform": message.platform, "of_account": message.account, "key": key}
-
-
-def find_or_add_dialogue(connection: Connection, message: InboundMessage, now: int) -> int:
-    """The number of the dialogue's row, made on its first message. May raise IntegrityError when two make it
-    at once."""
-    who = {
-        "platform": message.platform,
-        "account": message.account,
-        "user_id": message.user,
-        "session_key": message.dialogue,
-    }
-    found = connection.execute(FIND_NUMBER, who).scalar()
-    if found is not None:
-        return int(found)
-    return added(connection, _add_dialogue, {**who, "created_ms": now, "updated_ms": now})
 
 
 def _say(connection: Connection, dialogue: int, exchange: int, role: str, text: str, now: int) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from handler.message import InboundMessage
 from storage.db import Database, now_ms
 from storage.models import DialogueSession, Message
 from storage.patience import within
-from storage.statements import table
+from storage.statements import added, table
 
 LOOK_SECONDS = 0.45
 """What finding a dialogue may take: it comes before the claim, which needs its own second."""
@@ -24,6 +25,7 @@ FIND_NEWEST = select(_dialogues.c.session_key).where(*_users).order_by(_dialogue
 """The name of a user's newest dialogue."""
 FIND_NUMBER = select(_dialogues.c.id).where(*_users, _dialogues.c.session_key == bindparam("session_key"))
 """The number of a user's dialogue of one name."""
+_add_dialogue = insert(_dialogues)
 
 
 class Sessions:
@@ -120,3 +122,18 @@ class Sessions:
                 .limit(limit)
             ).all()
         return list(reversed(newest))
+
+
+def find_or_add_dialogue(connection: Connection, message: InboundMessage, now: int) -> int:
+    """The number of the dialogue's row, made on its first message. May raise IntegrityError when two make it
+    at once."""
+    who = {
+        "platform": message.platform,
+        "account": message.account,
+        "user_id": message.user,
+        "session_key": message.dialogue,
+    }
+    found = connection.execute(FIND_NUMBER, who).scalar()
+    if found is not None:
+        return int(found)
+    return added(connection, _add_dialogue, {**who, "created_ms": now, "updated_ms": now})

@@ -16,8 +16,7 @@ from sandbox.coze import LocalCoze, create_app
 from sandbox.serve import Server
 from settings import Settings
 from storage.db import Database, now_ms
-from storage.exchanges import find_or_add_dialogue
-from storage.sessions import Sessions
+from storage.sessions import Sessions, find_or_add_dialogue
 from tests.coze.calls import BOT, client_of
 from tests.coze.wire import Hang, Wire
 from tests.coze.world import TEXTS, World

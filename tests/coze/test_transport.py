@@ -48,6 +48,21 @@ def test_a_good_connection_is_used_again() -> None:
     assert len(wire.seen) == 3
 
 
+@pytest.mark.parametrize("body", [None, {"q": "居住证"}])
+def test_a_request_leaves_in_one_piece(body: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[bytes] = []
+    send = socket.socket.sendall
+    monkeypatch.setattr(
+        socket.socket, "sendall", lambda self, data, *flags: (sent.append(bytes(data)), send(self, data))[1]
+    )
+    with Wire([[OK]]) as wire, closing(Transport(wire.url)) as transport:
+        with transport.send("POST" if body else "GET", "/v3/chat", "token", json=body) as incoming:
+            assert incoming.status == 200
+    ours = [each for each in sent if b"/v3/chat" in each]
+    assert len(ours) == 1
+    assert ours[0].endswith("居住证".encode() + b'"}' if body else b"\r\n\r\n")
+
+
 def test_a_connection_that_the_server_closed_meanwhile_is_not_used() -> None:
     with Wire([[OK], [OK], [OK]]) as wire:
         transport = Transport(wire.url)

@@ -86,3 +86,36 @@ def test_a_client_that_leaves_half_way_is_told_as_ever(pair: tuple[Any, Any]) ->
     with pytest.raises(OSError) as caught:
         sender.get(timeout=5)
     assert caught.value.errno in (errno.ECONNRESET, errno.EPIPE)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+
+
+def test_the_head_of_a_response_leaves_with_its_body(pair: tuple[Any, Any]) -> None:
+    ours, client = pair
+    ours.sendall(HEAD)
+    assert ours.asked == []
+    ours.sendall(b"ok")
+    assert ours.asked == [len(HEAD) + 2]
+    assert client.recv(100) == HEAD + b"ok"
+    # and the next frame is one of its own
+    ours.sendall(b"data: 1\n\n")
+    assert client.recv(100) == b"data: 1\n\n"
+
+
+def test_a_head_that_nothing_follows_leaves_when_the_request_is_over(pair: tuple[Any, Any]) -> None:
+    ours, client = pair
+    ours.sendall(HEAD)
+    ours.flush()
+    ours.flush()
+    assert client.recv(100) == HEAD
+
+
+def test_a_head_is_never_passed_by_what_comes_after_it(pair: tuple[Any, Any]) -> None:
+    ours, client = pair
+    ours.sendall(HEAD)
+    ours.send(b"o")
+    ours.sendall(HEAD)
+    ours.sendall(HEAD)
+    with client.makefile("rb") as reading:
+        assert reading.read(3 * len(HEAD) + 1) == HEAD + b"o" + HEAD + HEAD

@@ -21,8 +21,7 @@ from coze.breaker import FAILURES, PAUSE_SECONDS
 from handler.message import InboundMessage
 from settings import DEVELOPMENT_KEY
 from storage.db import Database, now_ms
-from storage.exchanges import find_or_add_dialogue
-from storage.sessions import Sessions
+from storage.sessions import Sessions, find_or_add_dialogue
 from tests.faults.conftest import FULL
 from tests.faults.doors import bot_of
 from tests.rig import Rig

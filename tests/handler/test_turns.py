@@ -114,7 +114,7 @@ def test_a_taken_over_chat_is_resumed_and_nothing_asked_again(pair: Pair) -> Non
         # it gets as far as the answer, and no further
         mock.patch.object(dying.exchanges, "answer", side_effect=lambda *_, **__: time.sleep(2) or False),
     ):
-        run = dying.answer(message("居住证怎么办?", "1"))
+        run = dying.answer(message("居住证怎么办?[[delay:0.5]]", "1"))
         until(lambda: pair.row(run.exchange_id).chat_id)
         until(living.rescue)
         until(lambda: pair.row(run.exchange_id).status == "answered")
