@@ -50,8 +50,6 @@ BUSY_SECONDS = 2.5
 FOLLOW_SECONDS = 600.0
 """How long a process that lost its exchange waits for the reply of the one that has it: a turn and an
 answer."""
-
-
 IDLE_THREADS = 50
 """Threads that wait for the next message: as many as begin to be answered in a moment."""
 

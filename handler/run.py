@@ -82,7 +82,8 @@ class Progress:
         self._takers: list[Via] = []
         self._recording = False
         self._reply: Reply | None = None
-        self._final = threading.Event()
+        self._waiting: list[threading.Lock] = []
+        """Held by who waits for the whole reply until it is there: a bare lock costs a third of an event."""
         self.given: Via | None = None
 
     @contextmanager
@@ -98,7 +99,7 @@ class Progress:
                 in_between = self._recording and self._reply is None
             if in_between:
                 # what is written down as given must not be left behind
-                self._final.wait(RECORDING_SECONDS)
+                self.wait(RECORDING_SECONDS)
 
     def begin_recording(self) -> Via | None:
         """The way by which a reader takes the reply that is recorded now; None when nobody is there."""
@@ -126,12 +127,20 @@ class Progress:
             self._reply, self.given = reply, given
             for reader in self._readers:
                 reader.ring()
-        self._final.set()
+            waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.release()
 
     def wait(self, timeout: float | None) -> Reply | None:
-        # not woken by each piece: most who wait want the whole. A look is no wait, and lets nobody else run
+        # a look is no wait, and lets nobody else run
         if self._reply is None and timeout != 0:
-            self._final.wait(timeout)
+            mine = threading.Lock()
+            mine.acquire()
+            with self._lock:
+                if self._reply is not None:
+                    return self._reply
+                self._waiting.append(mine)
+            mine.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
         return self._reply
 
     def deltas(self, heartbeat: float | None) -> Iterator[Sequence[str]]:

@@ -62,11 +62,13 @@ class Database:
         self._line = threading.Lock()
         self._writing = self._reading = Breaker("write", self._look_whether_it_writes)
         self._turn: Callable[[], AbstractContextManager[None]] = nullcontext
+        self._leave: Callable[[], None] = lambda: None
         if self.dialect == "sqlite":
-            if file := self.engine.url.database:
+            if (file := self.engine.url.database) and file != ":memory:":
                 from storage.turnstile import Turnstile  # with locks that only some systems have
 
-                self._turn = Turnstile(Path(file), BUSY_SECONDS).turn
+                turnstile = Turnstile(Path(file), BUSY_SECONDS)
+                self._turn, self._leave = turnstile.turn, turnstile.close
             # a file that is locked or full can still be read; a server is there or is not
             self._reading = Breaker("read", self._look_whether_it_reads)
 
@@ -195,6 +197,7 @@ class Database:
         # what is in use this moment ends when it is given back
         event.listen(self.engine.pool, "checkin", lambda _connection, record: record.invalidate())
         self.engine.dispose()
+        self._leave()
 
     def _look_whether_it_writes(self) -> None:
         with within(self._glance), self.engine.begin() as connection:

@@ -56,16 +56,24 @@ class Turnstile:
             self._file = None
 
     def _locked(self, byte: int, until: float) -> bool:
-        if self._file is None:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            file = self._opened()
+        except OSError:
+            # a disk that is full, a folder that may not be written to: the order is not worth a message
+            return False
         while True:
             try:
-                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
                 return True
             except BlockingIOError:
                 if time.monotonic() >= until:
                     return False
             time.sleep(LOOK_SECONDS)
+
+    def _opened(self) -> int:
+        if self._file is None:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._file
 
     def _unlock(self, byte: int) -> None:
         if self._file is not None:

@@ -111,3 +111,17 @@ def test_a_process_that_is_killed_keeps_nobody_out(tmp_path: Path) -> None:
     begun = time.monotonic()
     with Turnstile(tmp_path / "a.db", PATIENCE).turn():
         assert time.monotonic() - begun < PATIENCE / 2
+
+
+def test_where_no_file_can_be_made_writers_go_on(tmp_path: Path) -> None:
+    with Turnstile(tmp_path / "nowhere" / "a.db", PATIENCE).turn():
+        pass
+
+
+def test_a_closed_one_opens_again(tmp_path: Path) -> None:
+    turnstile = Turnstile(tmp_path / "a.db", PATIENCE)
+    for _ in range(2):
+        with turnstile.turn():
+            pass
+        turnstile.close()
+    assert (tmp_path / "a.db-turn").exists()
