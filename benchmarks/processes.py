@@ -15,6 +15,9 @@ from types import TracebackType
 from typing import IO, Self
 
 TICK = os.sysconf("SC_CLK_TCK")
+LEAVING_SECONDS = 40.0
+"""What a program may take to leave: answers of an overloaded server that are cut would be taken over, and so
+measured, by the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +86,11 @@ class Family:
                 Path(f"/proc/{each}/clear_refs").write_text("5")
 
     def end(self) -> None:
-        """Politely first; whoever is still there after ten seconds is killed."""
+        """Politely first; whoever is still there after `LEAVING_SECONDS` is killed."""
         if self.process.poll() is None:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(10)
+                self.process.wait(LEAVING_SECONDS)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
