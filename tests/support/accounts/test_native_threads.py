@@ -15,6 +15,7 @@ monkey.patch_all()
 import runpy, sys
 from types import SimpleNamespace
 import gevent
+from gunicorn.config import Config
 from support.passwords import Passwords
 
 passwords = Passwords()
@@ -23,7 +24,10 @@ if sys.argv[1] == "configured":
     worker = object.__new__(made["FairGeventWorker"])
     people = SimpleNamespace(passwords=passwords)
     worker.wsgi = SimpleNamespace(extensions={"yingda": SimpleNamespace(people=people)})
+    worker.cfg = Config()
     made["post_worker_init"](worker)
+    # settled: what is asked for with every request is found at once, and says what it said
+    assert vars(worker.cfg)["keepalive"] == Config().keepalive
 
 ticks = 0
 def tick():
