@@ -38,7 +38,7 @@ class Turnstile:
     def turn(self) -> Iterator[None]:
         """Inside the block nobody else writes, unless somebody's patience was over."""
         until = time.monotonic() + seconds_left(self._patience)
-        alone = self._here.acquire(blocking=False) or self._here.acquire(timeout=seconds_left(self._patience))
+        alone = self._here.acquire(timeout=seconds_left(self._patience))
         try:
             if alone and self._locked(NEXT, until):
                 self._locked(WRITING, until)

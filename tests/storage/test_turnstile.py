@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
+from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -20,6 +21,16 @@ def hold(file: Path, inside: Event, go: Event) -> None:
         go.wait(PATIENCE)
 
 
+def another_inside(file: Path) -> tuple[SpawnProcess, Event]:
+    """A process whose turn it is until it is let go."""
+    context = multiprocessing.get_context("spawn")
+    inside, go = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(file, inside, go))
+    other.start()
+    assert inside.wait(PATIENCE)
+    return other, go
+
+
 def come_again_and_again(file: Path, inside: Event, stop: Event) -> None:
     """A busy writer, who asks for the next turn as soon as one is over."""
     turnstile = Turnstile(file, PATIENCE)
@@ -31,11 +42,7 @@ def come_again_and_again(file: Path, inside: Event, stop: Event) -> None:
 
 
 def test_nobody_writes_beside_another_process(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    inside, go = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(tmp_path / "a.db", inside, go))
-    other.start()
-    assert inside.wait(PATIENCE)
+    other, go = another_inside(tmp_path / "a.db")
     mine = threading.Event()
 
     def write() -> None:
@@ -88,11 +95,7 @@ def test_a_busy_writer_lets_another_through(tmp_path: Path) -> None:
 
 
 def test_patience_ends_and_the_file_decides(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    inside, go = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(tmp_path / "a.db", inside, go))
-    other.start()
-    assert inside.wait(PATIENCE)
+    other, go = another_inside(tmp_path / "a.db")
     begun = time.monotonic()
     with within(0.2), Turnstile(tmp_path / "a.db", PATIENCE).turn():
         assert time.monotonic() - begun < PATIENCE / 2
@@ -101,11 +104,7 @@ def test_patience_ends_and_the_file_decides(tmp_path: Path) -> None:
 
 
 def test_a_process_that_is_killed_keeps_nobody_out(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    inside, go = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(tmp_path / "a.db", inside, go))
-    other.start()
-    assert inside.wait(PATIENCE)
+    other, _ = another_inside(tmp_path / "a.db")
     other.kill()
     other.join()
     begun = time.monotonic()
