@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 from handler.commands import is_command
@@ -75,7 +74,7 @@ class Ownership:
         if reply is None or reply.source not in {*BOT, "system"}:
             return reply
         # who has the dialogue is seen when the reply is recorded, in one step with it
-        work.instead = partial(self._withheld, work)
+        work.instead = self._withheld
         return self._judged(work, reply)
 
     def _withheld(self, work: Work, reply: Reply) -> Reply:

@@ -53,7 +53,7 @@ class Work:
     """Another process had the exchange in between: this run may change it no more, nor if it comes back."""
     silenced: Callable[[], bool] = lambda: False
     """Whether a person has taken the dialogue meanwhile: then no further piece is shown."""
-    instead: Callable[[Reply], Reply] | None = None
+    instead: Callable[[Work, Reply], Reply] | None = None
     """What is said instead of a reply when a person took the dialogue before it could be recorded."""
     logid: str = ""
     """Coze's name for the request that answers, for questions to its makers."""
@@ -149,7 +149,7 @@ class Work:
         reply, outcome = self._recorded(reply, via)
         if outcome == "owned" and self.instead is not None:
             instead, self.instead = self.instead, None
-            return self.finish(instead(reply))
+            return self.finish(instead(self, reply))
         if outcome == "":
             return None
         self.progress.finish(reply, via if outcome == "delivered" else None)

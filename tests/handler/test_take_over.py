@@ -218,7 +218,7 @@ def test_a_reply_is_not_shown_instead_of_the_silence_that_cannot_be_recorded(pro
             work.instead = self.silence
             return Reply("words", "coze")
 
-        def silence(self, _reply: Reply) -> Reply:
+        def silence(self, _work: Work, _reply: Reply) -> Reply:
             raise Unavailable
 
     handler = process(Taken())

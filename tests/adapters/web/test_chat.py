@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from handler.work import Work
 from tests.rig import Rig
 
 PRODUCTION = {
@@ -113,3 +116,22 @@ def test_production_wants_a_key_with_the_right_to_chat(open_rig: Callable[..., R
     for key, status in (("wrong", 401), ("another-long-secret-key", 403), ("a-long-enough-secret-key", 200)):
         headers = {"Authorization": f"Bearer {key}"}
         assert rig.post("/api/chat", headers=headers, **question).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
+def test_an_answer_leaves_nothing_that_only_the_collector_would_find(rig: Rig, path: str) -> None:
+    def at_work() -> int:
+        return sum(isinstance(each, Work) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = at_work()
+        assert rig.post(path, json={"message": "你好", "user_id": "a"}).status_code == 200
+        deadline = time.monotonic() + 10
+        # its thread ends a moment after the reply
+        while at_work() > before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert at_work() <= before
+    finally:
+        gc.enable()
