@@ -38,6 +38,10 @@ class Rounds(Generic[Member]):
         self._members: set[Member] = set()
         self._going = False
 
+    def __len__(self) -> int:
+        """How many are there."""
+        return len(self._members)
+
     def enter(self, member: Member) -> None:
         """Visits it until it leaves. Raises `RuntimeError` where no thread can be had; then it is not in."""
         with self._lock:

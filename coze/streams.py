@@ -35,7 +35,8 @@ class _Stream:
         self._complete = False
 
     def hurry(self, seconds: float) -> None:
-        """Allows the rest at most this long; never more than the deadline did."""
+        """Allows the rest at most this long; never more than the deadline did. It is waited for."""
+        self._incoming.in_breaths = False
         sooner = time.monotonic() + seconds
         deadline = self._incoming.deadline
         self._incoming.deadline = sooner if deadline is None else min(deadline, sooner)
@@ -103,6 +104,9 @@ class ChatStream(_Stream):
             self._known = True
             if isinstance(event, Message):
                 # nearly all of a stream, and never its end
+                if event.content:
+                    # from the first words on there is something to read
+                    self._incoming.in_breaths = True
                 yield event
                 continue
             if isinstance(event, Failed):
@@ -147,6 +151,7 @@ class WorkflowStream(_Stream):
                 self._refused(self.run.error)
                 raise self.run.error
             if piece:
+                self._incoming.in_breaths = True
                 yield piece
         if not self.run.ended:
             raise self._broken_off()

@@ -20,15 +20,7 @@ from urllib.parse import urlencode
 
 import certifi
 import orjson
-from urllib3 import (
-    BaseHTTPResponse,
-    HTTPConnectionPool,
-    HTTPSConnectionPool,
-    Retry,
-    Timeout,
-    encode_multipart_formdata,
-)
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Retry, Timeout, encode_multipart_formdata
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -41,6 +33,8 @@ from urllib3.exceptions import (
 )
 from urllib3.util import parse_url
 
+from coze.breath import WAITED_SECONDS, breath
+from coze.connections import PlainPool, SecurePool
 from coze.errors import CozeError, Disconnected, Malformed, TimedOut, TooLarge, Truncated, Unreachable
 from coze.retries import seconds_left
 from rounds import Rounds
@@ -51,7 +45,7 @@ BODY_CAP = 16 << 20
 """Bytes of a JSON answer: a workflow may return a lot."""
 ERROR_CAP = 65_536
 """Bytes read of the body of a failure; its first lines say everything."""
-POOL = 1_000
+POOL = 6_000
 """Idle connections kept: as many as streams run at once, or each further stream pays for a TLS handshake."""
 SHORT_SECONDS = 1.0
 """A wait shorter than this is timed by its socket, to the millisecond; a longer one by the watch."""
@@ -59,92 +53,6 @@ LOOK_SECONDS = 0.25
 """Between two looks of the watch: so much later than it should a long wait may end."""
 DRAIN_SECONDS = 0.05
 """How long a finished stream may take to end, so that its connection can be used again."""
-
-
-def _silent(wire: socket.socket) -> bool:
-    """Whether an idle connection is still open: nothing has come on it, not even its end.
-
-    urllib3 polls, which under gevent registers a watcher and goes once around the event loop; looking at the
-    first byte without waiting is one system call.
-    """
-    limit = wire.gettimeout()
-    try:
-        wire.settimeout(0.0)
-        # the plain socket's method: what TLS has sent is to be seen, not to be decrypted
-        socket.socket.recv(wire, 1, socket.MSG_PEEK)
-    except BlockingIOError:
-        wire.settimeout(limit)
-        return True
-    except OSError:
-        return False
-    return False
-
-
-class _InOne(HTTPConnection):
-    """Sends the head of a request together with its body: one packet, and one record of TLS."""
-
-    _holds = False
-    _head = b""
-
-    def request(self, *arguments: Any, **options: Any) -> None:
-        self._holds = True
-        try:
-            super().request(*arguments, **options)
-            # of a request without a body
-            self._flush()
-        finally:
-            self._holds, self._head = False, b""
-
-    def send(self, data: Any) -> None:
-        if self._holds and isinstance(data, bytes):
-            self._holds, self._head = False, data
-        elif self._head and isinstance(data, bytes):
-            head, self._head = self._head, b""
-            super().send(head + data)
-        else:
-            self._flush()
-            super().send(data)
-
-    def _flush(self) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            super().send(head)
-
-
-class _Plain(_InOne):
-    """Remembers its socket, whose time limit shrinks while a stream nears its deadline."""
-
-    wire: Any = None
-
-    def connect(self) -> None:
-        super().connect()
-        self.wire = self.sock
-
-    @property
-    def is_connected(self) -> bool:
-        return self.sock is not None and _silent(self.sock)
-
-
-class _Secure(_InOne, HTTPSConnection):
-    """The same with TLS."""
-
-    wire: Any = None
-
-    def connect(self) -> None:
-        super().connect()
-        self.wire = self.sock
-
-    @property
-    def is_connected(self) -> bool:
-        return self.sock is not None and _silent(self.sock)
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _Secure
 
 
 class Incoming:
@@ -163,6 +71,8 @@ class Incoming:
         self.logid = response.headers.get("x-tt-logid", "")
         self.retry_after = _retry_after(response.headers.get("Retry-After", ""))
         self.deadline = deadline
+        self.in_breaths = False
+        """Nobody waits for the very next piece: in a crowd it may be read together with those after it."""
         self._response = response
         self._pieces = _pieces(response)
         self._read_timeout = read_timeout
@@ -199,7 +109,15 @@ class Incoming:
                 # a body without a length ends with its connection
                 raise TimedOut("no more bytes came in time", logid=self.logid)
             self._ended = True
+        elif self.in_breaths and (came := time.monotonic()) - now > WAITED_SECONDS:
+            self._breathe(came)
         return piece
+
+    def _breathe(self, now: float) -> None:
+        """Lets more arrive, in a crowd: it is read without another wait."""
+        pause = breath(len(self._watch))
+        if pause and (self.deadline is None or now + pause < self.deadline):
+            time.sleep(pause)
 
     def visit(self, now: float) -> None:
         """Ends a read that has waited long enough; called by the watch."""
@@ -298,10 +216,10 @@ class Transport:
         # each failure comes as it is, and whoever asked decides whether to ask again
         never = Retry(False)
         if scheme == "http":
-            return _PlainPool(host or "", port or 80, maxsize=POOL, retries=never)
+            return PlainPool(host or "", port or 80, maxsize=POOL, retries=never)
         if scheme == "https":
             # certifi's authorities and no others: those that the host's environment names count for nothing
-            return _SecurePool(
+            return SecurePool(
                 host or "",
                 port or 443,
                 maxsize=POOL,

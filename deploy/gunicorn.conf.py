@@ -28,8 +28,8 @@ settings = load_settings()
 LEAVING_SECONDS = 5.0
 """What answers without a reader may still take when every request is over; other processes get the rest."""
 RARELY = (10_000, 20, 100)
-"""When the collector looks for cycles: an answer leaves hardly any behind, and to look through everything that
-belongs to a thousand streams holds each of them up for a tenth of a second."""
+"""When the collector looks for cycles: an answer leaves hardly any, and to look through all that belongs to a
+thousand streams holds each of them up for a tenth of a second."""
 UNREAD_SECONDS = 20
 """After so long, up to twice that by the kernel's clock, a client that reads nothing is cut off."""
 

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from urllib3.exceptions import ConnectTimeoutError
 
+from coze.connections import Plain, Secure
 from coze.errors import CozeError, Disconnected, Malformed, TimedOut, Unreachable
-from coze.transport import Transport, _Plain, _Secure
+from coze.transport import Transport
 from tests.coze.wire import CHUNKED, CLOSED, END, HEAD, NEXT, Hang, Wire, answer_json, chunk
 
 OK = answer_json({"code": 0})
@@ -167,11 +168,11 @@ def test_what_is_no_answer_is_told_apart(answer: list[bytes | Hang], error: type
 def test_no_connection_is_a_matter_of_time_once_the_time_is_over(
     monkeypatch: pytest.MonkeyPatch, seconds: float, error: type[CozeError]
 ) -> None:
-    def far_away(connection: _Plain) -> None:
+    def far_away(connection: Plain) -> None:
         time.sleep(0.03)
         raise ConnectTimeoutError("too far")
 
-    monkeypatch.setattr(_Plain, "connect", far_away)
+    monkeypatch.setattr(Plain, "connect", far_away)
     with pytest.raises(error, match="no connection"):
         Transport("http://localhost").send("GET", "/", "pat_x", deadline=time.monotonic() + seconds)
 
@@ -238,18 +239,18 @@ class Far:
 
 
 @pytest.fixture(params=["plain", "tls"])
-def ends(request: pytest.FixtureRequest, certificate: Path) -> Iterator[tuple[_Plain | _Secure, Far]]:
+def ends(request: pytest.FixtureRequest, certificate: Path) -> Iterator[tuple[Plain | Secure, Far]]:
     """A connection of ours and its far end."""
     tls = request.param == "tls"
     far = Far(certificate if tls else None)
-    ours = _Secure("localhost", far.port, ca_certs=str(certificate)) if tls else _Plain("localhost", far.port)
+    ours = Secure("localhost", far.port, ca_certs=str(certificate)) if tls else Plain("localhost", far.port)
     with closing(ours), closing(far):
         ours.connect()
         assert far.accepted.wait(5)
         yield ours, far
 
 
-def test_an_idle_connection_is_connected(ends: tuple[_Plain | _Secure, Far]) -> None:
+def test_an_idle_connection_is_connected(ends: tuple[Plain | Secure, Far]) -> None:
     ours, _ = ends
     ours.wire.settimeout(7.5)
     for _ in range(100):
@@ -257,7 +258,7 @@ def test_an_idle_connection_is_connected(ends: tuple[_Plain | _Secure, Far]) -> 
     assert ours.wire.gettimeout() == 7.5, "looking leaves the time limit as it was"
 
 
-def test_a_closed_or_speaking_far_end_is_noticed(ends: tuple[_Plain | _Secure, Far]) -> None:
+def test_a_closed_or_speaking_far_end_is_noticed(ends: tuple[Plain | Secure, Far]) -> None:
     ours, far = ends
     ours.wire.settimeout(30)
     far.connection.sendall(b"x")
@@ -269,8 +270,8 @@ def test_a_closed_or_speaking_far_end_is_noticed(ends: tuple[_Plain | _Secure, F
 
 
 def test_a_connection_that_was_never_made_is_none(certificate: Path) -> None:
-    assert not _Plain("localhost", 1).is_connected
-    assert not _Secure("localhost", 1).is_connected
+    assert not Plain("localhost", 1).is_connected
+    assert not Secure("localhost", 1).is_connected
 
 
 class SecureWire(Wire):

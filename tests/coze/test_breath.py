@@ -1,0 +1,89 @@
+"""Breaths: a crowd's answers are read a few pieces at a time, without losing one or its order."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+import pytest
+
+from coze import transport as transport_module
+from coze.breath import LONGEST_SECONDS, SHORTEST_SECONDS, breath
+from coze.records import Said
+from coze.transport import Transport
+from tests.coze.calls import BOT, client_of, text_of
+from tests.coze.wire import CHUNKED, COMPLETED, CREATED, DONE, END, Hang, Wire, chunk, delta, whole
+
+PAUSE_SECONDS = 0.3
+PIECES = "人到齐了"
+
+
+@pytest.fixture
+def breaths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Every process is a crowd; in the list, how many streams were open at each breath."""
+    taken: list[int] = []
+
+    def in_a_crowd(streams: int) -> float:
+        taken.append(streams)
+        return PAUSE_SECONDS
+
+    monkeypatch.setattr(transport_module, "breath", in_a_crowd)
+    # a machine that is busy takes longer for what is there already
+    monkeypatch.setattr(transport_module, "WAITED_SECONDS", 0.02)
+    return taken
+
+
+def test_few_streams_never_pause_and_a_crowd_longer_the_more_it_is() -> None:
+    assert [breath(streams) for streams in (0, 1, 50)] == [0, 0, 0]
+    pauses = [breath(streams) for streams in range(0, 5_000, 10)]
+    assert pauses == sorted(pauses)
+    assert min(filter(None, pauses)) >= SHORTEST_SECONDS
+    assert max(pauses) == LONGEST_SECONDS
+
+
+def test_what_comes_during_a_breath_is_read_without_another(breaths: list[int]) -> None:
+    script = [
+        CHUNKED,
+        chunk(b"a"),
+        Hang(0.1),
+        chunk(b"b"),
+        Hang(0.05),
+        chunk(b"c"),
+        chunk(b"d"),
+        Hang(0.5),
+        END,
+    ]
+    with Wire([script]) as wire, closing(Transport(wire.url)) as transport:
+        with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
+            assert incoming.read() == b"a"
+            assert not breaths, "the first piece is waited for"
+            incoming.in_breaths = True
+            assert [incoming.read() for _ in range(3)] == [b"b", b"c", b"d"]
+            assert breaths == [1]
+            assert incoming.read() == b""
+
+
+def test_no_breath_goes_beyond_the_deadline(breaths: list[int]) -> None:
+    with Wire([[CHUNKED, Hang(0.1), chunk(b"a"), Hang(0.1), chunk(b"b"), END]]) as wire:
+        with closing(Transport(wire.url)) as transport:
+            deadline = time.monotonic() + PAUSE_SECONDS + 0.1
+            with transport.send("POST", "/v3/chat", "pat_x", json={}, deadline=deadline) as incoming:
+                incoming.in_breaths = True
+                assert incoming.body() == b"ab"
+    assert breaths
+
+
+def test_a_chat_is_read_in_breaths_from_its_first_words_until_its_end_is_awaited(breaths: list[int]) -> None:
+    words = [part for each in PIECES for part in (Hang(0.05), chunk(delta(each)))]
+    script = [CHUNKED, chunk(CREATED), *words, Hang(0.5), chunk(whole(PIECES)), chunk(COMPLETED), Hang(0.1)]
+    with Wire([[*script, chunk(DONE), END]]) as wire, closing(client_of(wire.url)) as client:
+        with client.chat(BOT, "u", [Said("x")]) as stream:
+            events = iter(stream)
+            seen = [next(events), next(events)]
+            assert not breaths, "before the first words everything is waited for"
+            seen += [next(events) for _ in range(3)]
+            assert len(breaths) == 1, "the others came during the first breath"
+            stream.hurry(10)
+            seen += events
+    assert len(breaths) == 1
+    assert text_of(seen) == PIECES
