@@ -79,6 +79,7 @@ ONLY_IN = {
         "sandbox/",
     },
     "urllib3": {
+        "coze/connections.py",
         "coze/transport.py",
         "adapters/wechat/client.py",
         "adapters/wechat/pictures.py",
