@@ -272,11 +272,12 @@ class Bot:
 
     def _name(self, question: _Question) -> None:
         answer, session = question.answer, question.session
-        question.sink.named(answer.conversation_id, answer.chat_id, question.logid)
         # always the id that Coze answered with: an unknown one is silently replaced by some servers
-        now = (answer.conversation_id or question.conversation_id, question.owner)
-        if now != (session.conversation_id, session.conversation_owner):
-            self.sessions.remember(session.id, *now)
+        now = (answer.conversation_id, question.owner)
+        is_new = bool(now[0]) and now != (session.conversation_id, session.conversation_owner)
+        owner = question.owner if is_new else None
+        question.sink.named(answer.conversation_id, answer.chat_id, question.logid, owner)
+        if is_new:
             session.conversation_id, session.conversation_owner = now
 
     def _forget(self, question: _Question) -> None:

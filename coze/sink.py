@@ -16,8 +16,12 @@ class Sink(Protocol):
         """Called when the conversation was busy: the post just counted began no chat."""
         ...
 
-    def named(self, conversation_id: str, chat_id: str, logid: str) -> None:
-        """Called the moment Coze names the chat; from here on `Bot.resume` can finish it."""
+    def named(self, conversation_id: str, chat_id: str, logid: str, owner: str | None) -> None:
+        """Called the moment Coze names the chat; from here on `Bot.resume` can finish it.
+
+        With `owner`, whom the conversation belongs to, the dialogue has to remember it; it does already
+        without.
+        """
         ...
 
     def delta(self, text: str) -> None:

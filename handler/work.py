@@ -104,10 +104,10 @@ class Work:
         self._note(partial(self.exchanges.call_refused, self.exchange.id, self.owner))
         self.exchange.coze_calls -= 1
 
-    def named(self, conversation_id: str, chat_id: str, logid: str) -> None:
-        """Keeps Coze's ids in the row soon after they are known."""
+    def named(self, conversation_id: str, chat_id: str, logid: str, owner: str | None) -> None:
+        """Keeps Coze's ids in the row, and the conversation in its dialogue's, soon after they are known."""
         self.logid = logid
-        self.names = Names(conversation_id or None, chat_id or None, logid or None)
+        self.names = Names(conversation_id or None, chat_id or None, logid or None, owner)
         if not self.lost:
             self.naming.keep(Note(self.exchange.id, self.owner, 0, *self.names))
 

@@ -62,9 +62,11 @@ class Names(NamedTuple):
     conversation_id: str | None
     chat_id: str | None
     logid: str | None
+    conversation_owner: str | None
+    """Whom the conversation belongs to, when the dialogue has to remember it."""
 
 
-NAMELESS = Names(None, None, None)
+NAMELESS = Names(None, None, None, None)
 
 
 class Note(NamedTuple):
@@ -78,6 +80,7 @@ class Note(NamedTuple):
     conversation_id: str | None = None
     chat_id: str | None = None
     logid: str | None = None
+    conversation_owner: str | None = None
 
 
 class Given(NamedTuple):
@@ -96,6 +99,7 @@ class Given(NamedTuple):
     conversation_id: str | None = None
     chat_id: str | None = None
     logid: str | None = None
+    conversation_owner: str | None = None
 
 
 Outcome = Literal["", "owned", "answered", "delivered"]

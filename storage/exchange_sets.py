@@ -54,7 +54,7 @@ class ExchangeSets:
     def note(self, notes: Sequence[Note]) -> list[bool | None]:
         """Whether each was written; False for an exchange that its owner has lost."""
         numbers = [note.exchange_id for note in notes]
-        found = self._each(NOTE, NOTED, [note._asdict() for note in notes], {})
+        found = self._each(NOTE, NOTED, [note._asdict() for note in notes], {"now": now_ms()})
         return [None] * len(notes) if found is None else [each in found for each in numbers]
 
     def answer(self, given: Sequence[Given]) -> list[Outcome | None]:
@@ -70,6 +70,7 @@ class ExchangeSets:
                 "via": each.via,
                 "unless_owned": each.unless_owned,
                 "uncalled": each.uncalled,
+                "conversation_owner": each.conversation_owner,
                 **{name: getattr(each, name) for name in IDS},
             }
             for each in given

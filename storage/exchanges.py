@@ -55,7 +55,7 @@ from storage.handoff_tables import Handoff
 from storage.jobs import enqueue, late_key
 from storage.library import count_hit
 from storage.models import DialogueSession, Exchange, Message
-from storage.sessions import FIND_NEWEST, find_or_add_dialogue
+from storage.sessions import FIND_NEWEST, REMEMBER, find_or_add_dialogue, remembered
 from storage.standing import Standing, look
 from storage.statements import Change, added, is_one_of, table, unattended
 from storage.together import MOST, Together
@@ -209,6 +209,8 @@ class Exchanges:
             self._note_all(notes[start : start + MOST])
 
     def _jot(self, note: Note) -> bool:
+        if note.conversation_owner is not None:
+            return self.db.steps(lambda connection: _jot(connection, note))
         return self.db.once(_note, _noted(note)) > 0
 
     def _jot_all(self, notes: Sequence[Note]) -> list[bool]:
@@ -262,6 +264,8 @@ class Exchanges:
         if (row := _answer.on(connection, values)) is None:
             owned = given.unless_owned and connection.execute(_is_owned, {"number": number}).first()
             return "owned" if owned else ""
+        if given.conversation_owner is not None:
+            _remember(connection, row.session_id, given)
         if is_said(reply):
             _say(connection, row.session_id, number, "assistant", reply.text, now)
         if row.later is not None:
@@ -364,7 +368,16 @@ def _joined(row: Row[Any] | None) -> Claim:
 
 
 def _jot(connection: Connection, note: Note) -> bool:
-    return connection.execute(_note, _noted(note)).rowcount > 0
+    if not connection.execute(_note, _noted(note)).rowcount:
+        return False
+    if note.conversation_owner is not None:
+        found = connection.execute(_row, {"number": note.exchange_id}).one()
+        _remember(connection, found.session_id, note)
+    return True
+
+
+def _remember(connection: Connection, dialogue: int, names: Note | Given) -> None:
+    connection.execute(REMEMBER, remembered(dialogue, names.conversation_id, names.conversation_owner))
 
 
 def _noted(note: Note) -> dict[str, Any]:

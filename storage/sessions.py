@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -19,7 +20,7 @@ LOOK_SECONDS = 0.45
 
 _dialogues = table(DialogueSession)
 _row = select(_dialogues).where(_dialogues.c.id == bindparam("dialogue"))
-_remember = update(_dialogues).where(_dialogues.c.id == bindparam("dialogue"))
+REMEMBER = update(_dialogues).where(_dialogues.c.id == bindparam("dialogue"))
 _users = [_dialogues.c[each] == bindparam(each) for each in ("platform", "account", "user_id")]
 FIND_NEWEST = select(_dialogues.c.session_key).where(*_users).order_by(_dialogues.c.id.desc()).limit(1)
 """The name of a user's newest dialogue."""
@@ -105,8 +106,7 @@ class Sessions:
 
     def remember(self, session_id: int, conversation_id: str | None, owner: str | None) -> None:
         """Keeps the conversation id that Coze answered with; None forgets it."""
-        known = {"conversation_id": conversation_id, "conversation_owner": owner, "updated_ms": now_ms()}
-        self.db.once(_remember, {"dialogue": session_id, **known})
+        self.db.once(REMEMBER, remembered(session_id, conversation_id, owner))
 
     def forget(self, session_id: int) -> None:
         """The dialogue begins anew: its next question goes into a fresh conversation."""
@@ -122,6 +122,12 @@ class Sessions:
                 .limit(limit)
             ).all()
         return list(reversed(newest))
+
+
+def remembered(session_id: int, conversation_id: str | None, owner: str | None) -> dict[str, Any]:
+    """What `REMEMBER` keeps of the dialogue's conversation; None forgets it."""
+    known = {"conversation_id": conversation_id, "conversation_owner": owner, "updated_ms": now_ms()}
+    return {"dialogue": session_id, **known}
 
 
 def find_or_add_dialogue(connection: Connection, message: InboundMessage, now: int) -> int:

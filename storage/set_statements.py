@@ -30,11 +30,25 @@ from handler.handoff import OWNED
 from storage.exchange_rows import UNFINISHED
 from storage.jobs import AT_ONCE
 from storage.postgres import Prepared
-from storage.set_rows import EXCHANGES, HANDOFFS, IDS, JOBS, NOW, NUMBER, USES, Columns, line_of, rows_as
+from storage.set_rows import (
+    EXCHANGES,
+    HANDOFFS,
+    IDS,
+    JOBS,
+    NAMES,
+    NOW,
+    NUMBER,
+    SESSIONS,
+    USES,
+    Columns,
+    line_of,
+    rows_as,
+)
 from storage.statements import is_one_of, looked_up, unindexed
 
 _HELD = [NUMBER, Column("exchange_id", BigInteger), EXCHANGES.c.owner]
-NOTED: Columns = [*_HELD, Column("calls", Integer), *(EXCHANGES.c[each] for each in IDS)]
+_NAMES = [*(EXCHANGES.c[each] for each in IDS), SESSIONS.c.conversation_owner]
+NOTED: Columns = [*_HELD, Column("calls", Integer), *_NAMES]
 _FINAL = (
     *("answer", "source", "library_id", "error_code", "truncated", "docs", "suggestions"),
     *("input_tokens", "output_tokens", "first_delta_ms", "total_ms", "answered_ms"),
@@ -46,7 +60,7 @@ ANSWERED: Columns = [
     Column("via", String),
     Column("unless_owned", Boolean),
     Column("uncalled", Integer),
-    *(EXCHANGES.c[each] for each in IDS),
+    *_NAMES,
     Column("job", JOBS.c.key.type),
 ]
 
@@ -56,10 +70,10 @@ def _noting() -> Select[Any]:
     noted = (
         _held(given)
         .values(status="running", coze_calls=EXCHANGES.c.coze_calls + given.c.calls, **_ids(given))
-        .returning(EXCHANGES.c.id)
+        .returning(EXCHANGES.c.id, EXCHANGES.c.session_id, given.c.number)
         .cte("noted")
     )
-    return select(noted.c.id)
+    return select(noted.c.id).add_cte(_remembering(noted, given))
 
 
 def _answering() -> Select[Any]:
@@ -136,11 +150,41 @@ def _answering() -> Select[Any]:
         .returning(USES.c.entry_id)
         .cte("counted")
     )
-    return select(final.c.id, final.c.status).add_cte(lines, jobs, counted)
+    return select(final.c.id, final.c.status).add_cte(lines, jobs, counted, _remembering(final, given))
 
 
 def _ids(given: CTE) -> dict[str, Any]:
     return {each: func.coalesce(given.c[each], EXCHANGES.c[each]) for each in IDS}
+
+
+def _remembering(changed: CTE, given: CTE) -> CTE:
+    """Keeps the conversations that dialogues do not remember yet."""
+    new = (
+        select(changed.c.session_id, given.c.conversation_id, given.c.conversation_owner)
+        .join_from(changed, given, changed.c.number == given.c.number)
+        .where(given.c.conversation_owner.is_not(None))
+        .cte("new")
+    )
+    # in the order in which claims lock them, so that none waits in a ring
+    dialogues = (
+        select(SESSIONS.c.id, new.c.conversation_id, new.c.conversation_owner)
+        .join_from(SESSIONS, new, SESSIONS.c.id == new.c.session_id)
+        .where(looked_up(SESSIONS.c.id, select(new.c.session_id)))
+        .order_by(*(SESSIONS.c[each] for each in NAMES))
+        .with_for_update(of=SESSIONS)
+        .cte("dialogues")
+    )
+    return (
+        update(SESSIONS)
+        .where(SESSIONS.c.id == dialogues.c.id, looked_up(SESSIONS.c.id, select(dialogues.c.id)))
+        .values(
+            conversation_id=dialogues.c.conversation_id,
+            conversation_owner=dialogues.c.conversation_owner,
+            updated_ms=NOW,
+        )
+        .returning(SESSIONS.c.id)
+        .cte("remembered")
+    )
 
 
 def _held(given: CTE) -> Update:

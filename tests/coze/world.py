@@ -19,7 +19,9 @@ FINISH = whole(json.dumps({"msg_type": "generate_answer_finish", "data": "{}"}),
 
 
 class Follower:
-    """A sink that remembers, and stops when it is told to."""
+    """A sink that remembers, for the dialogue too where it has one, and stops when it is told to."""
+
+    dialogue: tuple[Sessions, int] | None = None
 
     def __init__(self, calls: int = 100, stop_at: str | None = None) -> None:
         self.calls_left = calls
@@ -38,8 +40,11 @@ class Follower:
     def refused(self) -> None:
         self.refusals += 1
 
-    def named(self, conversation_id: str, chat_id: str, logid: str) -> None:
+    def named(self, conversation_id: str, chat_id: str, logid: str, owner: str | None) -> None:
         self.names.append((conversation_id, chat_id))
+        if owner is not None and self.dialogue is not None:
+            sessions, number = self.dialogue
+            sessions.remember(number, conversation_id, owner)
 
     def delta(self, text: str) -> None:
         self.pieces.append(text)
@@ -66,6 +71,7 @@ class World:
 
     def ask(self, text: str = "你好", seconds: float = 5.0, **options: object) -> Reply:
         deadline = time.monotonic() + seconds
+        self.sink.dialogue = self.sessions, self.session_id
         return self.bot.ask(
             self.session, text, request_id="req-1", sink=self.sink, deadline=deadline, **options  # type: ignore[arg-type]
         )  # fmt: skip

@@ -87,6 +87,7 @@ def test_a_set_is_found_by_its_numbers_and_not_by_a_state_that_many_had(
     rows = as_json(columns, [{"number": 0, "exchange_id": 7, "owner": "me"}])
     plan = planned(db, statement, rows)
     assert "pk_exchanges" in plan
+    assert "Seq Scan on sessions" not in plan
     assert "ix_exchanges_status_time" not in plan
     assert "Seq Scan on exchanges" not in plan
 
@@ -187,6 +188,22 @@ def test_answers_are_stored_as_they_would_be_alone(db: Database, sets: ExchangeS
     assert [text for text, number in said if number in alone] == ["带上身份证。", "a", "a"]
     assert [text for text, number in said if number in together] == ["带上身份证。", "a", "a"]
     assert Library(db).get(entry).use.hits == 4
+
+
+def test_each_dialogue_of_a_set_remembers_its_own_conversation(db: Database, sets: ExchangeSets) -> None:
+    users = ["one", "two", "three"]
+    won = sets.claim([wanted(each, replace(HELLO, user=each)) for each in users])
+    exchanges = [each.exchange for each in won if each is not None]
+    # not in the order of the names, nor of the numbers
+    late = [Given(each.id, "me", Reply("x", "coze"), TIMING) for each in reversed(exchanges)]
+    given = [
+        each._replace(conversation_id=f"c-{each.exchange_id}", conversation_owner="pat") for each in late
+    ]
+    assert sets.answer([given[0], late[1], given[2]]) == ["answered"] * 3
+    found = [Sessions(db).get(each.session_id) for each in exchanges]
+    assert [each.conversation_owner for each in found] == ["pat", None, "pat"]
+    assert found[0].conversation_id == f"c-{exchanges[0].id}"
+    assert found[2].conversation_id == f"c-{exchanges[2].id}"
 
 
 def test_an_answer_counts_once_and_for_its_owner_only(db: Database, sets: ExchangeSets) -> None:

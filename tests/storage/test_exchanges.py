@@ -233,13 +233,43 @@ def test_calls_to_coze_are_counted_and_its_ids_kept(exchanges: Exchanges) -> Non
 
 def test_an_answer_brings_the_chats_names_and_takes_back_what_was_not_called(exchanges: Exchanges) -> None:
     quick, own = (exchanges.claim(replace(MESSAGE, dedupe_key=key), "a", LEASE) for key in "12")
-    exchanges.answer(quick.exchange.id, "a", ANSWER, TIMING, names=Names("conversation", "chat", None))
+    exchanges.answer(quick.exchange.id, "a", ANSWER, TIMING, names=Names("conversation", "chat", None, None))
     exchanges.answer(own.exchange.id, "a", Reply("九点", "library"), TIMING, uncalled=1)
     found = row(exchanges, quick)
     assert (found.conversation_id, found.chat_id, found.logid) == ("conversation", "chat", None)
     assert found.coze_calls == 1
     found = row(exchanges, own)
     assert (found.coze_calls, found.chat_id) == (0, None)
+
+
+def memory(exchanges: Exchanges, claim: Claim) -> tuple[str | None, str | None]:
+    """What the message's dialogue remembers: a conversation, and whose that is."""
+    dialogue = Sessions(exchanges.db).get(claim.exchange.session_id)
+    return dialogue.conversation_id, dialogue.conversation_owner
+
+
+def test_a_dialogue_remembers_its_conversation_with_the_chats_names(exchanges: Exchanges) -> None:
+    keys = ("noted", "among others", "answered", "known", "lost")
+    noted, other, said, known, lost = (
+        exchanges.claim(replace(MESSAGE, user=key, dedupe_key=key), "a", LEASE) for key in keys
+    )
+    exchanges.named([Note(noted.exchange.id, "a", 0, "c-1", "chat", None, "pat")])
+    exchanges.named(
+        [
+            Note(other.exchange.id, "a", 0, "c-2", "chat", None, "pat"),
+            Note(known.exchange.id, "a", 0, "c-3", "chat", None),
+            Note(lost.exchange.id, "b", 0, "c-4", "chat", None, "pat"),
+        ]
+    )
+    exchanges.answer(said.exchange.id, "a", ANSWER, TIMING, names=Names("c-5", "chat", None, "pat"))
+    exchanges.answer(lost.exchange.id, "b", ANSWER, TIMING, names=Names("c-6", "chat", None, "pat"))
+    assert memory(exchanges, noted) == ("c-1", "pat")
+    assert memory(exchanges, other) == ("c-2", "pat")
+    assert memory(exchanges, said) == ("c-5", "pat")
+    assert memory(exchanges, known) == memory(exchanges, lost) == (None, None)
+    # a note that was on its way when the answer came changes nothing any more
+    exchanges.named([Note(said.exchange.id, "a", 0, "c-7", "chat", None, "pat")])
+    assert memory(exchanges, said) == ("c-5", "pat")
 
 
 def test_messages_of_a_dialogue_are_answered_in_order(exchanges: Exchanges) -> None:
