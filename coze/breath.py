@@ -12,11 +12,9 @@ SHORTEST_SECONDS = 0.03
 """Pieces of an answer come about as far apart: a shorter pause would find none, and be for nothing."""
 LONGEST_SECONDS = 0.25
 """Text that comes four times a second still reads as if it flowed."""
-WAITED_SECONDS = 0.001
-"""A read that took longer had to wait; from what was there it takes a fiftieth of it."""
 
 
 def breath(streams: int) -> float:
-    """Seconds for which each of so many streams pauses after a piece that it waited for; 0 among few."""
+    """Seconds for which each of so many streams pauses when it has read what came; 0 among few."""
     pause = min(streams * EACH_SECONDS, LONGEST_SECONDS)
     return pause if pause >= SHORTEST_SECONDS else 0.0

@@ -1,12 +1,16 @@
-"""Connections to Coze, as urllib3's pools make them: what is sent at once, and which idle one may be used."""
+"""Connections to Coze, as urllib3's pools make them: what leaves together, which idle one may be used, how
+their readers pause."""
 
 from __future__ import annotations
 
 import socket
+import ssl
+from collections.abc import Callable
 from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.ssl_ import create_urllib3_context
 
 
 def _silent(wire: socket.socket) -> bool:
@@ -16,15 +20,16 @@ def _silent(wire: socket.socket) -> bool:
     first byte without waiting is one system call.
     """
     limit = wire.gettimeout()
+    wire.settimeout(0.0)
     try:
-        wire.settimeout(0.0)
         # the plain socket's method: what TLS has sent is to be seen, not to be decrypted
         socket.socket.recv(wire, 1, socket.MSG_PEEK)
     except BlockingIOError:
-        wire.settimeout(limit)
         return True
     except OSError:
         return False
+    finally:
+        wire.settimeout(limit)
     return False
 
 
@@ -59,6 +64,31 @@ class _InOne(HTTPConnection):
             super().send(head)
 
 
+class _Pausing:
+    """A socket whose reader may pause when it has read everything that came."""
+
+    pause: Callable[[], object] | None = None
+    """Called before a read that would have to wait."""
+
+    def recv_into(self, *arguments: Any) -> int:
+        if self.pause is not None and self._is_empty():
+            self.pause()
+        return int(super().recv_into(*arguments))  # type: ignore[misc] # of the socket that it is mixed into
+
+    def _is_empty(self) -> bool:
+        return _silent(self)  # type: ignore[arg-type]
+
+
+class _PlainSocket(_Pausing, socket.socket):
+    pass
+
+
+class _SecureSocket(_Pausing, ssl.SSLSocket):
+    def _is_empty(self) -> bool:
+        # first what was decrypted already, then what lies undecrypted
+        return not self.pending() and _silent(self)
+
+
 class Plain(_InOne):
     """Remembers its socket, whose time limit shrinks while a stream nears its deadline."""
 
@@ -66,7 +96,10 @@ class Plain(_InOne):
 
     def connect(self) -> None:
         super().connect()
-        self.wire = self.sock
+        made = self.sock
+        limit = made.gettimeout()
+        self.sock = self.wire = _PlainSocket(made.family, made.type, made.proto, made.detach())
+        self.wire.settimeout(limit)
 
     @property
     def is_connected(self) -> bool:
@@ -93,3 +126,14 @@ class PlainPool(HTTPConnectionPool):
 
 class SecurePool(HTTPSConnectionPool):
     ConnectionCls = Secure
+
+
+def trusting(authorities: str) -> ssl.SSLContext:
+    """How to speak TLS with whom one of the authorities in this file vouches for.
+
+    One for all connections, each of which would else read the file again and keep what is in it.
+    """
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.load_verify_locations(authorities)
+    context.sslsocket_class = _SecureSocket
+    return context

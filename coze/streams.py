@@ -36,7 +36,7 @@ class _Stream:
 
     def hurry(self, seconds: float) -> None:
         """Allows the rest at most this long; never more than the deadline did. It is waited for."""
-        self._incoming.in_breaths = False
+        self._incoming.hasten()
         sooner = time.monotonic() + seconds
         deadline = self._incoming.deadline
         self._incoming.deadline = sooner if deadline is None else min(deadline, sooner)
@@ -106,7 +106,7 @@ class ChatStream(_Stream):
                 # nearly all of a stream, and never its end
                 if event.content:
                     # from the first words on there is something to read
-                    self._incoming.in_breaths = True
+                    self._incoming.relax()
                 yield event
                 continue
             if isinstance(event, Failed):
@@ -151,7 +151,7 @@ class WorkflowStream(_Stream):
                 self._refused(self.run.error)
                 raise self.run.error
             if piece:
-                self._incoming.in_breaths = True
+                self._incoming.relax()
                 yield piece
         if not self.run.ended:
             raise self._broken_off()

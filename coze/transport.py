@@ -33,8 +33,8 @@ from urllib3.exceptions import (
 )
 from urllib3.util import parse_url
 
-from coze.breath import WAITED_SECONDS, breath
-from coze.connections import PlainPool, SecurePool
+from coze.breath import breath
+from coze.connections import PlainPool, SecurePool, trusting
 from coze.errors import CozeError, Disconnected, Malformed, TimedOut, TooLarge, Truncated, Unreachable
 from coze.retries import seconds_left
 from rounds import Rounds
@@ -71,8 +71,6 @@ class Incoming:
         self.logid = response.headers.get("x-tt-logid", "")
         self.retry_after = _retry_after(response.headers.get("Retry-After", ""))
         self.deadline = deadline
-        self.in_breaths = False
-        """Nobody waits for the very next piece: in a crowd it may be read together with those after it."""
         self._response = response
         self._pieces = _pieces(response)
         self._read_timeout = read_timeout
@@ -82,6 +80,8 @@ class Incoming:
         self._until = math.inf
         """`time.monotonic()` at which the read that waits has lasted long enough."""
         self._given_up = False
+        self._pausing: Any = None
+        """The socket that pauses for us."""
         self._watch = watch
         watch.enter(self)
 
@@ -109,14 +109,23 @@ class Incoming:
                 # a body without a length ends with its connection
                 raise TimedOut("no more bytes came in time", logid=self.logid)
             self._ended = True
-        elif self.in_breaths and (came := time.monotonic()) - now > WAITED_SECONDS:
-            self._breathe(came)
+            self.hasten()
         return piece
 
-    def _breathe(self, now: float) -> None:
-        """Lets more arrive, in a crowd: it is read without another wait."""
+    def relax(self) -> None:
+        """Nobody waits for the very next piece from now on: in a crowd it is read with those after it."""
+        if self._pausing is None and (wire := self._wire) is not None:
+            self._pausing, wire.pause = wire, self._breathe
+
+    def hasten(self) -> None:
+        """Each piece is waited for again."""
+        if self._pausing is not None:
+            self._pausing.pause = None
+            self._pausing = None
+
+    def _breathe(self) -> None:
         pause = breath(len(self._watch))
-        if pause and (self.deadline is None or now + pause < self.deadline):
+        if pause and (self.deadline is None or time.monotonic() + pause < self.deadline):
             time.sleep(pause)
 
     def visit(self, now: float) -> None:
@@ -167,6 +176,7 @@ class Incoming:
 
     def drain(self) -> None:
         """Reads the end of a finished body if it is there, which gives the connection back to the pool."""
+        self.hasten()
         self.deadline = time.monotonic() + DRAIN_SECONDS
         try:
             while not self._ended:
@@ -176,6 +186,7 @@ class Incoming:
 
     def close(self) -> None:
         """Cuts a body that is not read to its end; a finished one has given its connection back already."""
+        self.hasten()
         self._watch.leave(self)
         self._response.close()
         # the pool keeps a place for it, and makes it anew when it is wanted
@@ -225,7 +236,7 @@ class Transport:
                 maxsize=POOL,
                 retries=never,
                 cert_reqs="CERT_REQUIRED",
-                ca_certs=certifi.where(),
+                ssl_context=trusting(certifi.where()),
             )
         raise URLSchemeUnknown(scheme or "")
 

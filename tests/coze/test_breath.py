@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from pathlib import Path
 
+import certifi
 import pytest
 
 from coze import transport as transport_module
@@ -12,10 +15,24 @@ from coze.breath import LONGEST_SECONDS, SHORTEST_SECONDS, breath
 from coze.records import Said
 from coze.transport import Transport
 from tests.coze.calls import BOT, client_of, text_of
-from tests.coze.wire import CHUNKED, COMPLETED, CREATED, DONE, END, Hang, Wire, chunk, delta, whole
+from tests.coze.wire import (
+    CHUNKED,
+    COMPLETED,
+    CREATED,
+    DONE,
+    END,
+    NEXT,
+    Hang,
+    SecureWire,
+    Wire,
+    chunk,
+    delta,
+    whole,
+)
 
 PAUSE_SECONDS = 0.3
 PIECES = "人到齐了"
+Serve = Callable[[Iterable[bytes | Hang]], Wire]
 
 
 @pytest.fixture
@@ -28,9 +45,14 @@ def breaths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return PAUSE_SECONDS
 
     monkeypatch.setattr(transport_module, "breath", in_a_crowd)
-    # a machine that is busy takes longer for what is there already
-    monkeypatch.setattr(transport_module, "WAITED_SECONDS", 0.02)
     return taken
+
+
+@pytest.fixture(params=["plain", "tls"])
+def serve(request: pytest.FixtureRequest, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
+    """Makes a server of one script."""
+    monkeypatch.setattr(certifi, "where", lambda: str(certificate))
+    return lambda script: SecureWire(certificate, script) if request.param == "tls" else Wire([script])
 
 
 def test_few_streams_never_pause_and_a_crowd_longer_the_more_it_is() -> None:
@@ -41,40 +63,57 @@ def test_few_streams_never_pause_and_a_crowd_longer_the_more_it_is() -> None:
     assert max(pauses) == LONGEST_SECONDS
 
 
-def test_what_comes_during_a_breath_is_read_without_another(breaths: list[int]) -> None:
-    script = [
-        CHUNKED,
-        chunk(b"a"),
-        Hang(0.1),
-        chunk(b"b"),
-        Hang(0.05),
-        chunk(b"c"),
-        chunk(b"d"),
-        Hang(0.5),
-        END,
-    ]
-    with Wire([script]) as wire, closing(Transport(wire.url)) as transport:
-        with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
-            assert incoming.read() == b"a"
-            assert not breaths, "the first piece is waited for"
-            incoming.in_breaths = True
-            assert [incoming.read() for _ in range(3)] == [b"b", b"c", b"d"]
-            assert breaths == [1]
-            assert incoming.read() == b""
+def test_what_comes_during_a_breath_is_read_without_another(breaths: list[int], serve: Serve) -> None:
+    slowly = [part for each in (b"b", b"c", b"d") for part in (Hang(0.06), chunk(each))]
+    with serve([CHUNKED, chunk(b"a"), *slowly, Hang(0.5), END]) as wire:
+        with closing(Transport(wire.address)) as transport:
+            with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
+                assert incoming.read() == b"a"
+                assert not breaths, "the first piece is waited for"
+                incoming.relax()
+                assert [incoming.read() for _ in range(3)] == [b"b", b"c", b"d"]
+                assert breaths == [1]
+                assert incoming.read() == b""
+
+
+def test_what_is_there_already_is_read_at_once(breaths: list[int], serve: Serve) -> None:
+    pieces = [bytes([each]) * 3_000 for each in b"abcdefgh"]
+    with serve([CHUNKED + b"".join(map(chunk, pieces)) + END]) as wire:
+        with closing(Transport(wire.address)) as transport:
+            with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
+                # more than fits into one read of the buffer, or into one record of TLS
+                time.sleep(0.2)
+                incoming.relax()
+                assert incoming.body() == b"".join(pieces)
+    assert not breaths
 
 
 def test_no_breath_goes_beyond_the_deadline(breaths: list[int]) -> None:
     with Wire([[CHUNKED, Hang(0.1), chunk(b"a"), Hang(0.1), chunk(b"b"), END]]) as wire:
         with closing(Transport(wire.url)) as transport:
-            deadline = time.monotonic() + PAUSE_SECONDS + 0.1
+            deadline = time.monotonic() + PAUSE_SECONDS + 0.2
             with transport.send("POST", "/v3/chat", "pat_x", json={}, deadline=deadline) as incoming:
-                incoming.in_breaths = True
+                incoming.relax()
                 assert incoming.body() == b"ab"
     assert breaths
 
 
+def test_the_next_answer_on_a_connection_is_waited_for_again(breaths: list[int], serve: Serve) -> None:
+    second = [CHUNKED, Hang(0.1), chunk(b"c"), Hang(0.1), END]
+    with serve([CHUNKED, chunk(b"a"), END, NEXT, *second]) as wire:
+        with closing(Transport(wire.address)) as transport:
+            with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
+                incoming.relax()
+                assert incoming.body() == b"a"
+            taken = len(breaths)
+            with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
+                assert incoming.body() == b"c"
+    assert len(wire.seen) == 2
+    assert len(breaths) == taken
+
+
 def test_a_chat_is_read_in_breaths_from_its_first_words_until_its_end_is_awaited(breaths: list[int]) -> None:
-    words = [part for each in PIECES for part in (Hang(0.05), chunk(delta(each)))]
+    words = [part for each in PIECES for part in (Hang(0.06), chunk(delta(each)))]
     script = [CHUNKED, chunk(CREATED), *words, Hang(0.5), chunk(whole(PIECES)), chunk(COMPLETED), Hang(0.1)]
     with Wire([[*script, chunk(DONE), END]]) as wire, closing(client_of(wire.url)) as client:
         with client.chat(BOT, "u", [Said("x")]) as stream:

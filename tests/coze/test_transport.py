@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import certifi
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from urllib3.exceptions import ConnectTimeoutError
 
-from coze.connections import Plain, Secure
+from coze.connections import Plain
 from coze.errors import CozeError, Disconnected, Malformed, TimedOut, Unreachable
 from coze.transport import Transport
-from tests.coze.wire import CHUNKED, CLOSED, END, HEAD, NEXT, Hang, Wire, answer_json, chunk
+from tests.coze.wire import (
+    CHUNKED,
+    CLOSED,
+    END,
+    HEAD,
+    NEXT,
+    Hang,
+    SecureWire,
+    Wire,
+    answer_json,
+    chunk,
+    settled,
+)
 
 OK = answer_json({"code": 0})
-
-
-def settled(seen: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Whether it becomes true: what the other side did takes a moment to arrive."""
-    deadline = time.monotonic() + seconds
-    while not seen() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return seen()
 
 
 def ask(transport: Transport) -> bytes:
@@ -185,118 +182,12 @@ def test_a_redirect_is_an_answer_like_any_other_wherever_it_points() -> None:
         transport.close()
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate of its own for localhost, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
-
-
-class Far:
-    """The other end of one connection, encrypted if there is a certificate."""
-
-    def __init__(self, certificate: Path | None) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
-        self.certificate = certificate
-        self.accepted = threading.Event()
-        self.thread = threading.Thread(target=self._accept, daemon=True)
-        self.thread.start()
-
-    def _accept(self) -> None:
-        self.connection = self.listener.accept()[0]
-        if self.certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self.certificate)
-            # a session ticket would lie unread on the connection
-            context.num_tickets = 0
-            self.connection = context.wrap_socket(self.connection, server_side=True)
-        self.accepted.set()
-
-    def close(self) -> None:
-        self.connection.close()
-        self.listener.close()
-
-
-@pytest.fixture(params=["plain", "tls"])
-def ends(request: pytest.FixtureRequest, certificate: Path) -> Iterator[tuple[Plain | Secure, Far]]:
-    """A connection of ours and its far end."""
-    tls = request.param == "tls"
-    far = Far(certificate if tls else None)
-    ours = Secure("localhost", far.port, ca_certs=str(certificate)) if tls else Plain("localhost", far.port)
-    with closing(ours), closing(far):
-        ours.connect()
-        assert far.accepted.wait(5)
-        yield ours, far
-
-
-def test_an_idle_connection_is_connected(ends: tuple[Plain | Secure, Far]) -> None:
-    ours, _ = ends
-    ours.wire.settimeout(7.5)
-    for _ in range(100):
-        assert ours.is_connected
-    assert ours.wire.gettimeout() == 7.5, "looking leaves the time limit as it was"
-
-
-def test_a_closed_or_speaking_far_end_is_noticed(ends: tuple[Plain | Secure, Far]) -> None:
-    ours, far = ends
-    ours.wire.settimeout(30)
-    far.connection.sendall(b"x")
-    assert settled(lambda: not ours.is_connected)
-    assert ours.wire.recv(1) == b"x", "looking takes nothing away"
-    assert settled(lambda: ours.is_connected)
-    far.connection.close()
-    assert settled(lambda: not ours.is_connected)
-
-
-def test_a_connection_that_was_never_made_is_none(certificate: Path) -> None:
-    assert not Plain("localhost", 1).is_connected
-    assert not Secure("localhost", 1).is_connected
-
-
-class SecureWire(Wire):
-    """The same over TLS, at localhost."""
-
-    def __init__(self, certificate: Path, script: list[bytes | Hang]) -> None:
-        super().__init__([script])
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(certificate)
-
-    def _one(self, connection: socket.socket, script: Iterable[bytes | Hang]) -> None:
-        try:
-            with self._context.wrap_socket(connection, server_side=True) as secured:
-                super()._one(secured, script)
-        except OSError:
-            # the client would not speak to us
-            return
-
-
 def test_a_known_authority_is_believed_for_the_host_it_names(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certifi, "where", lambda: str(certificate))
     with SecureWire(certificate, [OK]) as wire:
-        transport = Transport(wire.url.replace("http://127.0.0.1", "https://localhost"))
+        transport = Transport(wire.address)
         assert ask(transport) == b'{"code": 0}'
         transport.close()
     with SecureWire(certificate, [OK]) as wire, pytest.raises(Unreachable):
@@ -310,7 +201,7 @@ def test_an_authority_that_only_the_environment_names_is_not_believed(
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.setenv(name, str(certificate))
     with SecureWire(certificate, [OK]) as wire, pytest.raises(Unreachable):
-        ask(Transport(wire.url.replace("http://127.0.0.1", "https://localhost")))
+        ask(Transport(wire.address))
     assert not wire.seen, "the token stays here"
 
 
@@ -326,8 +217,7 @@ def test_a_long_silence_has_an_end(
     monkeypatch.setattr(certifi, "where", lambda: str(certificate))
     script: list[bytes | Hang] = [begun, Hang(5)]
     with SecureWire(certificate, script) if tls else Wire([script]) as wire:
-        url = wire.url.replace("http://127.0.0.1", "https://localhost") if tls else wire.url
-        transport = Transport(url, read_timeout=1.1)
+        transport = Transport(wire.address, read_timeout=1.1)
         with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
             assert incoming.read() == b"a"
             began = time.monotonic()

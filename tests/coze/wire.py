@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -72,6 +74,14 @@ COMPLETED = event(
 DONE = event("done", '"[DONE]"')
 
 
+def settled(seen: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """Whether it becomes true: what the other side did takes a moment to arrive."""
+    deadline = time.monotonic() + seconds
+    while not seen() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return seen()
+
+
 @dataclass(frozen=True)
 class Hang:
     """Silence for so many seconds."""
@@ -116,6 +126,11 @@ class Wire:
         self._thread.join(5)
         self._listener.close()
 
+    @property
+    def address(self) -> str:
+        """What a client is given that is to trust this server."""
+        return self.url
+
     def _serve(self) -> None:
         for script in self.scripts:
             connection, _ = self._listener.accept()
@@ -151,3 +166,24 @@ class Wire:
             name, _, value = row.partition(":")
             headers[name.lower()] = value.strip()
         self.seen.append(Seen(line, headers, reader.read(int(headers.get("content-length", "0")))))
+
+
+class SecureWire(Wire):
+    """The same over TLS, at localhost."""
+
+    def __init__(self, certificate: Path, *scripts: Iterable[bytes | Hang]) -> None:
+        super().__init__([*scripts])
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate)
+
+    def _one(self, connection: socket.socket, script: Iterable[bytes | Hang]) -> None:
+        try:
+            with self._context.wrap_socket(connection, server_side=True) as secured:
+                super()._one(secured, script)
+        except OSError:
+            # the client would not speak to us
+            return
+
+    @property
+    def address(self) -> str:
+        return self.url.replace("http://127.0.0.1", "https://localhost")
