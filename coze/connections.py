@@ -12,6 +12,9 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssl_ import create_urllib3_context
 
+BUFFER = 2_048
+"""Bytes that a reader takes from the kernel at once: several pieces. Each stream has a buffer of its own."""
+
 
 def _silent(wire: socket.socket) -> bool:
     """Whether an idle connection is still open: nothing has come on it, not even its end.
@@ -70,10 +73,14 @@ class _Pausing:
     pause: Callable[[], object] | None = None
     """Called before a read that would have to wait."""
 
+    def makefile(self, mode: str = "r", buffering: int | None = None, **options: Any) -> Any:
+        size = BUFFER if buffering is None else buffering
+        return super().makefile(mode, size, **options)  # type: ignore[misc] # the socket's
+
     def recv_into(self, *arguments: Any) -> int:
         if self.pause is not None and self._is_empty():
             self.pause()
-        return int(super().recv_into(*arguments))  # type: ignore[misc] # of the socket that it is mixed into
+        return int(super().recv_into(*arguments))  # type: ignore[misc]
 
     def _is_empty(self) -> bool:
         return _silent(self)  # type: ignore[arg-type]

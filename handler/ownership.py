@@ -70,12 +70,18 @@ class Ownership:
             # which may have begun a conversation
             work.look()
         with self._glances.at(session_id) as work.silenced:
-            reply = next((said for each in self.responders if (said := each.respond(work)) is not None), None)
+            reply = self._first_of(work)
         if reply is None or reply.source not in {*BOT, "system"}:
             return reply
         # who has the dialogue is seen when the reply is recorded, in one step with it
         work.instead = self._withheld
         return self._judged(work, reply)
+
+    def _first_of(self, work: Work) -> Reply | None:
+        for each in self.responders:
+            if (reply := each.respond(work)) is not None:
+                return reply
+        return None
 
     def _withheld(self, work: Work, reply: Reply) -> Reply:
         """The silence in place of a reply that came when a person had the dialogue."""
