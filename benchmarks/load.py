@@ -51,7 +51,7 @@ class Measured:
     failures: dict[str, int]
     """How often what went wrong; `status` is spelt out by code."""
     example: str
-    """The head of the first answer that failed."""
+    """The head of the first answer that failed, and what came with it; what is no ASCII is blank."""
 
     @property
     def rate(self) -> float:

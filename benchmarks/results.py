@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from benchmarks.load import Measured
 
 MB = 1024 * 1024
+END_OF_HEAD = "    "
+"""Two ends of lines, as an example shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Results:
         """Says what failed, if anything did."""
         if measured.failed:
             kinds = ", ".join(f"{count} × {name}" for name, count in measured.failures.items())
-            self.notes.append(f"{what}: {kinds}. First: {measured.example[:120]!r}")
+            head, _, body = measured.example.partition(END_OF_HEAD)
+            self.notes.append(f"{what}: {kinds}. First: {head[:40]!r}, {body[:160]!r}")
 
     def median(self, workload: str, server: str, figure: Callable[[Round], float]) -> float | None:
         """The middle of the rounds' figures; None when there was no round."""

@@ -43,7 +43,7 @@ static const char *marker;
 static long long begun, last, until;
 static samples firsts, deltas, wholes;
 static struct sockaddr_in address = {.sin_family = AF_INET};
-static char failure[400];
+static char failure[2000];
 
 static long long now_us(void)
 {
