@@ -50,7 +50,8 @@ Columns = Sequence[Column[Any]]
 
 def as_json(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as JSON, each value as its column would store it."""
-    cleaning = [(each.name, _cleaner(each)) for each in columns]
+    # plain words: SQLAlchemy's own kind of names, which know whether to be quoted, the fast writer refuses
+    cleaning = [(str(each.name), _cleaner(each)) for each in columns]
     cleaned = [
         {name: row.get(name) if clean is None else clean(row.get(name)) for name, clean in cleaning}
         for row in rows
