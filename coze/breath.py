@@ -8,8 +8,8 @@ from __future__ import annotations
 
 EACH_SECONDS = 0.0003
 """How long a stream pauses for each that is open in the process, itself included."""
-SHORTEST_SECONDS = 0.03
-"""Pieces of an answer come about as far apart: a shorter pause would find none, and be for nothing."""
+SHORTEST_SECONDS = 0.05
+"""Pieces of an answer come some 30 ms apart: a shorter pause would find one, and be for nothing."""
 LONGEST_SECONDS = 0.25
 """Text that comes four times a second still reads as if it flowed."""
 

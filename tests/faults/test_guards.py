@@ -33,7 +33,8 @@ def stumble(cluster: Cluster) -> list[str]:
     frozen = cluster.freeze(cluster.workers()[0])
     time.sleep(FROZEN_SECONDS)
     thaw(frozen)
-    for number in range(12, 18):
+    # so many that the worker that dies has some of them
+    for number in range(12, 24):
         cluster.say(f"visitor{number}", f"第{number}问[[delay:3]]")
     time.sleep(1.5)
     cluster.kill(random.Random(1))
