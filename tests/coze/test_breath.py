@@ -30,7 +30,7 @@ from tests.coze.wire import (
     whole,
 )
 
-PAUSE_SECONDS = 0.3
+PAUSE_SECONDS = 0.8
 PIECES = "人到齐了"
 Serve = Callable[[Iterable[bytes | Hang]], Wire]
 
@@ -82,7 +82,7 @@ def test_what_is_there_already_is_read_at_once(breaths: list[int], serve: Serve)
         with closing(Transport(wire.address)) as transport:
             with transport.send("POST", "/v3/chat", "pat_x", json={}) as incoming:
                 # more than fits into one read of the buffer, or into one record of TLS
-                time.sleep(0.2)
+                time.sleep(0.5)
                 incoming.relax()
                 assert incoming.body() == b"".join(pieces)
     assert not breaths
