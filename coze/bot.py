@@ -273,12 +273,12 @@ class Bot:
     def _name(self, question: _Question) -> None:
         answer, session = question.answer, question.session
         # always the id that Coze answered with: an unknown one is silently replaced by some servers
-        now = (answer.conversation_id, question.owner)
-        is_new = bool(now[0]) and now != (session.conversation_id, session.conversation_owner)
-        owner = question.owner if is_new else None
-        question.sink.named(answer.conversation_id, answer.chat_id, question.logid, owner)
-        if is_new:
-            session.conversation_id, session.conversation_owner = now
+        conversation, owner = answer.conversation_id, question.owner
+        remembered = session.conversation_id, session.conversation_owner
+        known = not conversation or remembered == (conversation, owner)
+        question.sink.named(conversation, answer.chat_id, question.logid, None if known else owner)
+        if not known:
+            session.conversation_id, session.conversation_owner = conversation, owner
 
     def _forget(self, question: _Question) -> None:
         self.sessions.remember(question.session.id, None, None)

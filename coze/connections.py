@@ -17,7 +17,7 @@ BUFFER = 2_048
 
 
 def _silent(wire: socket.socket) -> bool:
-    """Whether an idle connection is still open: nothing has come on it, not even its end.
+    """Whether nothing has come that was not read yet, not even the connection's end.
 
     urllib3 polls, which under gevent registers a watcher and goes once around the event loop; looking at the
     first byte without waiting is one system call.
@@ -36,9 +36,11 @@ def _silent(wire: socket.socket) -> bool:
     return False
 
 
-class _InOne(HTTPConnection):
+class _Connection(HTTPConnection):
     """Sends the head of a request together with its body: one packet, and one record of TLS."""
 
+    wire: Any = None
+    """The socket, also while it belongs to an answer that is being read."""
     _holds = False
     _head = b""
 
@@ -60,6 +62,11 @@ class _InOne(HTTPConnection):
         else:
             self._flush()
             super().send(data)
+
+    @property
+    def is_connected(self) -> bool:
+        # one that something has come on unasked cannot be used either
+        return self.sock is not None and _silent(self.sock)
 
     def _flush(self) -> None:
         if self._head:
@@ -96,10 +103,8 @@ class _SecureSocket(_Pausing, ssl.SSLSocket):
         return not self.pending() and _silent(self)
 
 
-class Plain(_InOne):
-    """Remembers its socket, whose time limit shrinks while a stream nears its deadline."""
-
-    wire: Any = None
+class Plain(_Connection):
+    """A connection without TLS."""
 
     def connect(self) -> None:
         super().connect()
@@ -108,23 +113,13 @@ class Plain(_InOne):
         self.sock = self.wire = _PlainSocket(made.family, made.type, made.proto, made.detach())
         self.wire.settimeout(limit)
 
-    @property
-    def is_connected(self) -> bool:
-        return self.sock is not None and _silent(self.sock)
 
-
-class Secure(_InOne, HTTPSConnection):
-    """The same with TLS."""
-
-    wire: Any = None
+class Secure(_Connection, HTTPSConnection):
+    """A connection with TLS; its context (`trusting`) makes the socket that pauses."""
 
     def connect(self) -> None:
         super().connect()
         self.wire = self.sock
-
-    @property
-    def is_connected(self) -> bool:
-        return self.sock is not None and _silent(self.sock)
 
 
 class PlainPool(HTTPConnectionPool):

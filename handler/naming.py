@@ -1,7 +1,8 @@
 """Coze's names for the chats under way, written a moment after they are known.
 
-By them whoever takes an exchange over finds its chat again. An answer that is ready within that moment brings
-them along, and costs no statement for them; of the others, those of one moment are written in one.
+By them whoever takes an exchange over finds its chat again, and a new dialogue its conversation. An answer
+that is ready within that moment brings them along, and costs no statement for them; of the others, those of
+one moment are written in one.
 """
 
 from __future__ import annotations

@@ -204,7 +204,8 @@ class Exchanges:
         return self._notes(Note(exchange_id, owner, calls=-1))
 
     def named(self, notes: Sequence[Note]) -> None:
-        """Keeps Coze's ids, so that whoever takes over can resume; of exchanges that are still ours."""
+        """Keeps Coze's ids, so that whoever takes over can resume, and the conversations of new dialogues; of
+        exchanges that are still ours."""
         for start in range(0, len(notes), MOST):
             self._note_all(notes[start : start + MOST])
 

@@ -169,14 +169,13 @@ def _remembering(changed: CTE, given: CTE) -> CTE:
     dialogues = (
         select(SESSIONS.c.id, new.c.conversation_id, new.c.conversation_owner)
         .join_from(SESSIONS, new, SESSIONS.c.id == new.c.session_id)
-        .where(looked_up(SESSIONS.c.id, select(new.c.session_id)))
         .order_by(*(SESSIONS.c[each] for each in NAMES))
         .with_for_update(of=SESSIONS)
         .cte("dialogues")
     )
     return (
         update(SESSIONS)
-        .where(SESSIONS.c.id == dialogues.c.id, looked_up(SESSIONS.c.id, select(dialogues.c.id)))
+        .where(SESSIONS.c.id == dialogues.c.id)
         .values(
             conversation_id=dialogues.c.conversation_id,
             conversation_owner=dialogues.c.conversation_owner,

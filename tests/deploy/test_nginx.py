@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import shutil
 import socket
@@ -18,14 +17,11 @@ from pathlib import Path
 import pytest
 import requests
 import urllib3
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from flask import Flask, Response, request
 
 from adapters.base import BODY_CAP
 from sandbox.serve import Server
+from tests.certificates import self_signed
 
 CONFIG = Path(__file__).parents[2] / "deploy/nginx.conf"
 NGINX = sys.platform == "linux" and shutil.which(
@@ -172,7 +168,9 @@ if NGINX:
 
 def adapted(folder: Path, upstream: str, plain: int, secure: int) -> Path:
     """Our file with this test's ports, folders and certificate; everything else as it is shipped."""
-    certificate(folder)
+    pem = self_signed("bot.example.com")
+    (folder / "fullchain.pem").write_bytes(pem)
+    (folder / "privkey.pem").write_bytes(pem)
     text = CONFIG.read_text()
     for old, new in {
         "pid /run/nginx.pid;": f"pid {folder}/pid;",
@@ -196,25 +194,6 @@ def adapted(folder: Path, upstream: str, plain: int, secure: int) -> Path:
     path = folder / "nginx.conf"
     path.write_text(text)
     return path
-
-
-def certificate(folder: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bot.example.com")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "fullchain.pem").write_bytes(made.public_bytes(Encoding.PEM))
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "privkey.pem").write_bytes(pem)
 
 
 def free_ports(count: int) -> list[int]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from handler.handoff import Escalation
 from handler.message import Doc, InboundMessage, Media, Reply, Usage
@@ -87,9 +87,22 @@ def test_a_set_is_found_by_its_numbers_and_not_by_a_state_that_many_had(
     rows = as_json(columns, [{"number": 0, "exchange_id": 7, "owner": "me"}])
     plan = planned(db, statement, rows)
     assert "pk_exchanges" in plan
-    assert "Seq Scan on sessions" not in plan
     assert "ix_exchanges_status_time" not in plan
     assert "Seq Scan on exchanges" not in plan
+
+
+@pytest.mark.parametrize(("statement", "columns"), [(NOTE, NOTED), (ANSWER, ANSWERED)])
+def test_a_set_reads_the_dialogues_that_it_changes_and_no_more(
+    db: Database, sets: ExchangeSets, statement: Prepared, columns: Columns
+) -> None:
+    for number in range(4):
+        users = (replace(HELLO, user=f"{number}.{each}") for each in range(50))
+        sets.claim([wanted(each.user, each) for each in users])
+    with db.write() as session:
+        session.execute(text("ANALYZE"))
+    plan = planned(db, statement, as_json(columns, [{"number": 0, "exchange_id": 7, "owner": "me"}]))
+    assert "pk_sessions" in plan
+    assert "Seq Scan on sessions" not in plan
 
 
 def test_a_set_is_claimed_as_its_messages_would_be_alone(db: Database, sets: ExchangeSets) -> None:
