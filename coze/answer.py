@@ -32,6 +32,7 @@ from coze.protocol import (
     nested,
     text,
 )
+from growing import Growing
 from handler.message import Doc, Usage
 
 JOINER = "\n"
@@ -41,13 +42,14 @@ JOINER = "\n"
 class _Part:
     """One answer message."""
 
-    pieces: list[str] = field(default_factory=list)
+    pieces: Growing = field(default_factory=Growing)
+    """All that came of it and, while it is the one being shown, all that was shown of it."""
     reasoning: list[str] = field(default_factory=list)
     whole: str | None = None
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces) if self.whole is None else self.whole
+        return str(self.pieces) if self.whole is None else self.whole
 
 
 class Answer:
@@ -72,7 +74,8 @@ class Answer:
         self._parts: dict[str, _Part] = {}
         self._docs: dict[str, Doc] = {}
         self._failure: CozeError | None = None
-        self._shown: list[str] = []
+        self._before = ""
+        """What was shown before the part that is being shown."""
         self._showing: _Part | None = None
 
     @property
@@ -83,7 +86,7 @@ class Answer:
     @property
     def shown(self) -> str:
         """Everything that `take` has given out."""
-        return "".join(self._shown)
+        return self._before + str(self._showing.pieces) if self._showing else self._before
 
     @property
     def docs(self) -> tuple[Doc, ...]:
@@ -130,7 +133,7 @@ class Answer:
 
     def showed(self, shown: str) -> None:
         """Says what has been shown already, by another answer of the same chat, instead of this one's own."""
-        self._shown = [shown]
+        self._before, self._showing = shown, None
 
     def _name(self, conversation_id: str, chat_id: str) -> None:
         self.conversation_id = self.conversation_id or conversation_id
@@ -152,7 +155,6 @@ class Answer:
             part.reasoning.append(message.reasoning)
         if part.whole is not None or not message.content or message.content_type in {"card", "audio"}:
             return ""
-        part.pieces.append(message.content)
         return self._show(part, message.content)
 
     def _whole(self, message: Message) -> str:
@@ -186,17 +188,20 @@ class Answer:
         return part
 
     def _show(self, part: _Part, piece: str) -> str:
+        """Adds to the part; returns what to show of it."""
         if not piece:
             return ""
+        shown = piece
         if part is not self._showing:
             if self._showing is not None:
                 if part is not next(reversed(self._parts.values())):
                     # a later answer is on the screen already: this piece can only be in the final text
+                    part.pieces.add(piece)
                     return ""
-                piece = JOINER + piece
+                self._before, shown = self.shown + JOINER, JOINER + piece
             self._showing = part
-        self._shown.append(piece)
-        return piece
+        part.pieces.add(piece)
+        return shown
 
     def _readable(self, message: Message) -> str:
         if message.content_type == "card":

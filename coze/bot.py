@@ -244,16 +244,21 @@ class Bot:
     def _follow(self, question: _Question, stream: ChatStream, call: Call) -> None:
         answer, sink = question.answer, question.sink
         question.logid = stream.logid
-        named = finished = ended = False
+        named = spoke = finished = ended = False
         for event in stream:
             piece = answer.take(event)
+            # who waits for the next one does not keep this one
+            del event
             if not named and answer.chat_id:
                 named = True
                 call.taken()
                 stream.until(question.deadline)
                 self._name(question)
             if piece:
-                call.spoke()
+                if not spoke:
+                    spoke = True
+                    call.spoke()
+                    stream.followed = sink.followed
                 sink.delta(piece)
             if answer.ended and not ended:
                 ended = finished = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -77,16 +78,17 @@ class _Connection(HTTPConnection):
 class _Pausing:
     """A socket whose reader may pause when it has read everything that came."""
 
-    pause: Callable[[], object] | None = None
-    """Called before a read that would have to wait."""
+    pause: Callable[[], float] | None = None
+    """Asked before a read how many seconds it pauses if nothing has come yet."""
 
     def makefile(self, mode: str = "r", buffering: int | None = None, **options: Any) -> Any:
         size = BUFFER if buffering is None else buffering
         return super().makefile(mode, size, **options)  # type: ignore[misc] # the socket's
 
     def recv_into(self, *arguments: Any) -> int:
-        if self.pause is not None and self._is_empty():
-            self.pause()
+        # the cheaper question first: among few nobody pauses
+        if self.pause is not None and (seconds := self.pause()) and self._is_empty():
+            time.sleep(seconds)
         return int(super().recv_into(*arguments))  # type: ignore[misc]
 
     def _is_empty(self) -> bool:

@@ -27,3 +27,7 @@ class Sink(Protocol):
     def delta(self, text: str) -> None:
         """Called with each next piece of the answer."""
         ...
+
+    def followed(self) -> bool:
+        """Whether anybody reads the answer while it is made; pieces may come together until then."""
+        ...

@@ -16,6 +16,8 @@ LINE_CAP = 1 << 20
 TOTAL_CAP = 16 << 20
 """Bytes of one response."""
 BOM = b"\xef\xbb\xbf"
+LINES = 3
+"""Of a usual record: its name, its data, an empty one."""
 
 
 class Event(NamedTuple):
@@ -61,9 +63,7 @@ class Decoder:
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that this piece completes."""
-        self.total += len(piece)
-        if self.total > self._total_cap:
-            raise TooLarge(f"the response is longer than {self._total_cap} bytes")
+        self._count(piece)
         if not self.started:
             piece = self._start(piece)
         elif not self._is_open and (usual := self._usual(piece)) is not None:
@@ -74,8 +74,28 @@ class Decoder:
         )
         return events
 
+    def passes(self, piece: bytes, heads: tuple[bytes, ...]) -> bool:
+        """Whether this piece is one whole record that begins so. It is counted then, and need not be fed."""
+        if (
+            not piece.startswith(heads)
+            or self._is_open
+            or not self.started
+            or not piece.endswith(b"\n\n")
+            or piece.count(b"\n") != LINES
+            or b"\r" in piece
+            or len(piece) > self._line_cap
+        ):
+            return False
+        self._count(piece)
+        return True
+
+    def _count(self, piece: bytes) -> None:
+        self.total += len(piece)
+        if self.total > self._total_cap:
+            raise TooLarge(f"the response is longer than {self._total_cap} bytes")
+
     def _fed(self, piece: bytes) -> list[Event]:
-        """The same, line by line."""
+        """The events of a piece, line by line."""
         if self._is_envelope:
             self._rest += piece
             return []

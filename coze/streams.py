@@ -10,11 +10,26 @@ from typing import Self
 
 from coze.calls import Opened
 from coze.errors import CozeError, Malformed, TooLarge, Truncated
-from coze.protocol import ChatEvent, Done, Ended, Failed, Message, Named, chat_event, chat_of, mapping
-from coze.sse import Event
+from coze.protocol import (
+    DELTA,
+    ChatEvent,
+    Done,
+    Ended,
+    Failed,
+    Message,
+    Named,
+    Whole,
+    chat_event,
+    chat_of,
+    mapping,
+)
+from coze.sse import Decoder, Event
 from coze.workflows import WorkflowRun
 
 Refused = Callable[[CozeError], None]
+
+PIECE = tuple(f"event:{space}{DELTA}\ndata:".encode() for space in ("", " "))
+"""How the record of a piece begins."""
 
 
 class _Stream:
@@ -64,11 +79,18 @@ class _Stream:
         try:
             yield from self._opened.first
             while piece := read():
-                yield from decoder.feed(piece)
+                if not self._lays_aside(piece):
+                    yield from decoder.feed(piece)
+                # who waits for the next one does not keep this one
+                del piece
             yield from decoder.end()
         except TooLarge as error:
             error.logid = self.logid
             raise
+
+    def _lays_aside(self, piece: bytes) -> bool:
+        """Whether these bytes need not be decoded now."""
+        return False
 
     def _broken_off(self) -> CozeError:
         if self._incoming.content_type != "text/event-stream" and not self._known:
@@ -85,40 +107,76 @@ class ChatStream(_Stream):
     raised.
     """
 
+    followed: Callable[[], bool] | None = None
+    """Whether anybody reads the pieces as they come. While nobody does they are laid aside undecoded: mostly
+    the whole message comes and replaces them. None: each is wanted."""
+
+    def __init__(self, opened: Opened, refused: Refused) -> None:
+        super().__init__(opened, refused)
+        self._aside: list[bytes] = []
+
     def __iter__(self) -> Iterator[ChatEvent]:
-        if self._opened.document is not None:
-            yield from self._from_document()
-            return
+        return self._events() if self._opened.document is None else self._from_document()
+
+    def _events(self) -> Iterator[ChatEvent]:
         over = False
-        for record in self._records():
-            try:
-                event = chat_event(record, self.logid)
-            except Malformed:
-                self.malformed += 1
-                continue
-            except LookupError as name:
-                self.unknown[str(name.args[0])[:64]] += 1
-                continue
-            if event is None:
-                continue
-            self._known = True
-            if isinstance(event, Message):
-                # nearly all of a stream, and never its end
-                if event.content:
-                    # from the first words on there is something to read
-                    self._incoming.relax()
+        try:
+            for record in self._records():
+                event = self._event(record)
+                del record
+                if event is None:
+                    continue
+                self._known = True
+                if self._aside:
+                    yield from self._taken_up(event)
+                if isinstance(event, Message):
+                    # nearly all of a stream, and never its end
+                    if event.content:
+                        # from the first words on there is something to read
+                        self._incoming.relax()
+                    yield event
+                    del event
+                    continue
+                if isinstance(event, Failed):
+                    self._refused(event.error)
+                over = over or isinstance(event, Ended | Failed | Done)
+                self._complete = isinstance(event, Done)
                 yield event
-                continue
-            if isinstance(event, Failed):
-                self._refused(event.error)
-            over = over or isinstance(event, Ended | Failed | Done)
-            self._complete = isinstance(event, Done)
-            yield event
-            if self._complete:
-                return
-        if not over:
-            raise self._broken_off()
+                if self._complete:
+                    return
+            if not over:
+                raise self._broken_off()
+        except CozeError:
+            # whatever happens: what came before it counts
+            yield from self._taken_up()
+            raise
+        yield from self._taken_up()
         self._complete = True
+
+    def _event(self, record: Event) -> ChatEvent | None:
+        """What a record says; None for what says nothing, or nothing that can be read."""
+        try:
+            return chat_event(record, self.logid)
+        except Malformed:
+            self.malformed += 1
+        except LookupError as name:
+            self.unknown[str(name.args[0])[:64]] += 1
+        return None
+
+    def _lays_aside(self, piece: bytes) -> bool:
+        if self.followed is None or self.followed() or not self._decoder.passes(piece, PIECE):
+            return False
+        self._aside.append(piece)
+        return True
+
+    def _taken_up(self, next_one: ChatEvent | None = None) -> Iterator[ChatEvent]:
+        """The pieces laid aside, unless the next event replaces all of them."""
+        aside, self._aside = self._aside, []
+        if isinstance(next_one, Whole) and all(_belongs(each, next_one.message) for each in aside):
+            return
+        decoder = Decoder()
+        for each in aside:
+            yield from filter(None, map(self._event, decoder.feed(each)))
 
     def _from_document(self) -> Iterator[ChatEvent]:
         chat = chat_of(mapping(mapping(self._opened.document).get("data")), self.logid)
@@ -127,6 +185,17 @@ class ChatStream(_Stream):
             yield Named(chat)
         if chat.status not in {"", "created", "in_progress", "completed"} and chat.ended:
             yield Ended(chat)
+
+
+def _belongs(piece: bytes, whole: Message) -> bool:
+    """Whether the whole message says all that this undecoded piece of an answer says."""
+    return (
+        whole.is_answer
+        and bool(whole.id)
+        and b'"id":"%b"' % whole.id.encode() in piece
+        # thoughts come in pieces only
+        and (b'"reasoning_content":' not in piece or b'"reasoning_content":""' in piece)
+    )
 
 
 class WorkflowStream(_Stream):

@@ -115,7 +115,7 @@ class Incoming:
     def relax(self) -> None:
         """Nobody waits for the very next piece from now on: in a crowd it is read with those after it."""
         if self._pausing is None and (wire := self._wire) is not None:
-            self._pausing, wire.pause = wire, self._breathe
+            self._pausing, wire.pause = wire, self._breath
 
     def hasten(self) -> None:
         """Each piece is waited for again."""
@@ -123,10 +123,9 @@ class Incoming:
             self._pausing.pause = None
             self._pausing = None
 
-    def _breathe(self) -> None:
+    def _breath(self) -> float:
         pause = breath(len(self._watch))
-        if pause and (self.deadline is None or time.monotonic() + pause < self.deadline):
-            time.sleep(pause)
+        return pause if self.deadline is None or time.monotonic() + pause < self.deadline else 0.0
 
     def visit(self, now: float) -> None:
         """Ends a read that has waited long enough; called by the watch."""

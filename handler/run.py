@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
+from growing import Growing
 from handler.message import Reply, Via
 from handler.pulse import Pulse, Reader
 
@@ -44,6 +45,11 @@ class Follows(Protocol):
         """The way by which the reply was delivered the moment it was final; None when by none."""
         ...
 
+    @property
+    def streamed(self) -> str:
+        """The text of all the pieces so far."""
+        ...
+
     def taking(self, via: Via) -> AbstractContextManager[None]:
         """Inside the block the reader gives the reply to its customer by this way as soon as it is final.
 
@@ -52,10 +58,10 @@ class Follows(Protocol):
         """
         ...
 
-    def deltas(self, heartbeat: float | None = None) -> Iterator[Sequence[str]]:
-        """The answer's pieces as they come, those together that came together; ends when the reply is final.
+    def deltas(self, heartbeat: float | None = None) -> Iterator[str]:
+        """The answer's text as it comes, piece by piece; ends when the reply is final.
 
-        With `heartbeat`, yields none after that many seconds without a piece.
+        With `heartbeat`, yields an empty one after that many seconds without any.
         """
         ...
 
@@ -76,15 +82,24 @@ class Progress:
     def __init__(self, pulse: Pulse | None = None) -> None:
         self._pulse = pulse or Pulse()
         self._lock = threading.Lock()
-        self._pieces: list[str] = []
+        self._text = Growing()
         self._readers: tuple[Reader, ...] = ()
-        """They are told only that there is more: each knows how many pieces it has."""
+        """They are told only that there is more: each knows how much it has."""
         self._takers: list[Via] = []
         self._recording = False
         self._reply: Reply | None = None
         self._waiting: list[threading.Lock] = []
         """Held by who waits for the whole reply until it is there: a bare lock costs a third of an event."""
         self.given: Via | None = None
+
+    @property
+    def followed(self) -> bool:
+        """Whether anybody reads the pieces now."""
+        return bool(self._readers)
+
+    @property
+    def streamed(self) -> str:
+        return str(self._text)
 
     @contextmanager
     def taking(self, via: Via) -> Iterator[None]:
@@ -115,7 +130,7 @@ class Progress:
         if not text:
             return
         # without the lock, which each piece would pay for: who comes now either finds this one or is told
-        self._pieces.append(text)
+        self._text.add(text)
         for reader in self._readers:
             reader.ring()
 
@@ -143,7 +158,7 @@ class Progress:
             mine.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
         return self._reply
 
-    def deltas(self, heartbeat: float | None) -> Iterator[Sequence[str]]:
+    def deltas(self, heartbeat: float | None) -> Iterator[str]:
         coming = Reader(heartbeat)
         with self._lock:
             self._readers = (*self._readers, coming)
@@ -151,15 +166,15 @@ class Progress:
         try:
             with self._pulse.waking(coming):
                 while True:
-                    # looked for before the pieces: none comes after it
+                    # looked for before the text: none comes after it
                     is_final = self._reply is not None
-                    if pieces := self._pieces[seen:]:
-                        seen += len(pieces)
-                        yield pieces
+                    if fresh := self._text.since(seen):
+                        seen += len(fresh)
+                        yield fresh
                     if is_final:
                         return
                     if not coming.wait():
-                        yield []
+                        yield ""
         finally:
             with self._lock:
                 self._readers = tuple(each for each in self._readers if each is not coming)
@@ -188,10 +203,14 @@ class Run:
     def given(self) -> Via | None:
         return self._progress.given
 
+    @property
+    def streamed(self) -> str:
+        return self._progress.streamed
+
     def taking(self, via: Via) -> AbstractContextManager[None]:
         return self._progress.taking(via)
 
-    def deltas(self, heartbeat: float | None = None) -> Iterator[Sequence[str]]:
+    def deltas(self, heartbeat: float | None = None) -> Iterator[str]:
         return self._progress.deltas(heartbeat)
 
     def wait(self, timeout: float | None, via: Via | None = None) -> Reply | None:
@@ -244,19 +263,21 @@ class FollowedRun:
         self.session = session
         self.alone = False
         self.given: Via | None = None
+        self.streamed = ""
         self._look = look
 
     def taking(self, via: Via) -> AbstractContextManager[None]:
         # the process that makes the answer knows nothing of this reader
         return nullcontext()
 
-    def deltas(self, heartbeat: float | None = None) -> Iterator[Sequence[str]]:
+    def deltas(self, heartbeat: float | None = None) -> Iterator[str]:
         # the row holds no pieces: the whole answer is the first and only one
         while (reply := self.wait(heartbeat)) is None:
-            yield ()
+            yield ""
         # an apology is no piece of an answer
         if reply.text and reply.error is None:
-            yield (reply.text,)
+            self.streamed = reply.text
+            yield reply.text
 
     def wait(self, timeout: float | None, via: Via | None = None) -> Reply | None:
         deadline = None if timeout is None else time.monotonic() + timeout

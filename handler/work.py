@@ -124,6 +124,10 @@ class Work:
         if not self.silenced():
             self.progress.emit(text)
 
+    def followed(self) -> bool:
+        """Whether there is a reader for the pieces."""
+        return self.progress.followed
+
     def elapsed_ms(self) -> int:
         """Milliseconds since the claim, as far as the column reaches."""
         return min(round((time.monotonic() - self.started) * 1000), 2**31 - 1)

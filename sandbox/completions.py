@@ -21,10 +21,12 @@ class LocalModel:
     (an error record in the stream), `empty`, `whole` (one document although a stream was asked for), `html`.
     """
 
-    def __init__(self, pause: float = 30.0) -> None:
+    def __init__(self, pause: float = 30.0, pace: float = 0.0) -> None:
         self.requests: list[Json] = []
         self.faults: deque[str] = deque()
         self.pause = pause
+        self.pace = pace
+        """Seconds before each piece."""
 
     def answer(self, asked: Json) -> str:
         """Repeats the question, as a model without wisdom would."""
@@ -55,17 +57,18 @@ def create_app(model: LocalModel) -> Flask:
         if not asked.get("stream") or fault == "whole":
             choice = {"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}
             return Response(json.dumps(_record([choice], "chat.completion")), mimetype="application/json")
-        return Response(_stream(words, fault), mimetype="text/event-stream")
+        return Response(_stream(words, fault, model.pace), mimetype="text/event-stream")
 
     return app
 
 
-def _stream(words: str, fault: str) -> Iterator[str]:
+def _stream(words: str, fault: str, pace: float) -> Iterator[str]:
     yield _line([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
     if fault == "error":
         yield f"data: {json.dumps({'error': {'message': 'overloaded', 'type': 'server_error'}})}\n\n"
         return
     for place in range(0, len(words), 4):
+        time.sleep(pace)
         piece = {"content": words[place : place + 4]}
         yield _line([{"index": 0, "delta": piece, "finish_reason": None}])
         if fault == "cut":

@@ -269,21 +269,21 @@ class SessionsAdapter(Adapter):
     def _frames(self, chat: ServiceChat, message: InboundMessage, run: Follows) -> Iterator[bytes]:
         """`chat` names it, `delta` brings pieces, and `done` or `error` is the envelope of the JSON form."""
         yield _frame("chat", {"chat_id": chat.id, "session_id": chat.session})
-        streamed: list[str] = []
+        said = ""
         with run.taking("stream"):
-            for pieces in run.deltas(heartbeat=QUIET_SECONDS):
-                if not pieces:
+            for text in run.deltas(heartbeat=QUIET_SECONDS):
+                if not text:
                     yield b": keep-alive\n\n"
                     if message.seconds_left() == 0:
                         break
                 else:
-                    streamed.extend(pieces)
-                    yield b"".join(_frame("delta", {"content": each}) for each in pieces)
+                    said += text
+                    yield _frame("delta", {"content": text})
         reply = run.wait(0) or Reply(self.gateway.texts.busy, "system", error="out_of_time")
         if reply.error is not None:
             yield _frame("error", failure(BotFailed(reply.text), _ids(chat, reply)))
             return
-        if rest := remainder("".join(streamed), reply):
+        if rest := remainder(said, reply):
             yield _frame("delta", {"content": rest})
         yield _frame("done", success(self._finished(chat, message.account, reply), "completed"))
         self.gateway.deliver(run, "stream")

@@ -44,25 +44,23 @@ class Told:
     def __init__(self, message_id: str, start: int) -> None:
         self.message_id = message_id
         self._start = start
-        self._text: list[str] = []
         self._length = 0
 
     def piece(self, text: str) -> bytes:
         """The frame of the next piece; empty when the reader has all of it."""
         fresh = text[max(0, self._start - self._length) :]
-        self._text.append(text)
         self._length += len(text)
         return frame({"type": "message", "content": fresh}, self.event_id) if fresh else b""
 
-    def ending(self, reply: Reply) -> Iterator[bytes]:
-        """What is left to say, and that it is over."""
+    def ending(self, reply: Reply, streamed: str) -> Iterator[bytes]:
+        """What is left to say after the pieces, which were `streamed` together; and that it is over."""
         if reply.source in MANUAL:
             yield frame({"type": "error", "content": in_manual_mode(reply)}, self.event_id)
             return
         if reply.error is not None:
             yield frame({"type": "error", "content": reply.text}, self.event_id)
             return
-        if last := self.piece(remainder("".join(self._text), reply)):
+        if last := self.piece(remainder(streamed, reply)):
             yield last
         more = {"suggestions": list(reply.suggestions)} if reply.suggestions else {}
         yield frame({"type": "done", "content": "", **more}, self.event_id)
@@ -85,16 +83,15 @@ def answer_frames(
     """
     quiet = 0.0
     with run.taking("stream"):
-        for pieces in run.deltas(heartbeat=QUIET_SECONDS):
-            if not pieces:
+        for text in run.deltas(heartbeat=QUIET_SECONDS):
+            if not text:
                 yield KEEP_ALIVE
                 quiet += QUIET_SECONDS
                 if seconds_left is not None and quiet >= seconds_left:
                     break
-            elif frames := b"".join(map(told.piece, pieces)):
-                # in one, so that they are sent in one
-                yield frames
+            elif piece := told.piece(text):
+                yield piece
     reply = run.wait(0) or give_up
     if reply.source in MANUAL:
         yield from news()
-    yield from told.ending(reply)
+    yield from told.ending(reply, run.streamed)

@@ -188,35 +188,34 @@ class YishitingAdapter(Adapter):
         return _traced(wire.Accepted(third_party_trace_id=run.trace_id).model_dump(), run)
 
     def _frames(self, message: InboundMessage, run: Follows) -> Iterator[bytes]:
-        streamed: list[str] = []
+        said = ""
         if run.attempt > 1 and self.gateway.deliver(run, "stream") == "callback":
             # an earlier request handed the answer over: to stream it as well would say it twice
-            yield self._last(self._ending(message, run, run.wait(0), "stream"), streamed, message)
+            yield self._last(self._ending(message, run, run.wait(0), "stream"), said, message)
             return
         if words := riding_along(self.gateway.leftovers, run):
             yield wire.delta_frame(f"{words}\n\n")
         reply: Reply | None = None
         quiet = min(QUIET_SECONDS, message.seconds_left() or QUIET_SECONDS)
-        for pieces in run.deltas(heartbeat=quiet):
+        for text in run.deltas(heartbeat=quiet):
             left = message.seconds_left()
-            if not pieces:
+            if not text:
                 yield b": keep-alive\n\n"
             else:
-                streamed.extend(pieces)
-                yield b"".join(map(wire.delta_frame, pieces))
+                said += text
+                yield wire.delta_frame(text)
             if left is not None and left <= 0:
                 break
         else:
             reply = run.wait(0)
         if reply is None:
-            yield self._last(self._out_of_time(message, run), streamed, message)
+            yield self._last(self._out_of_time(message, run), said, message)
             return
-        yield self._last(Ending(reply), streamed, message)
+        yield self._last(Ending(reply), said, message)
         # the last frame was taken: had the reader gone before, a job would bring the answer
         self.gateway.deliver(run, "stream")
 
-    def _last(self, ending: Ending, streamed: Sequence[str], message: InboundMessage) -> bytes:
-        said = "".join(streamed)
+    def _last(self, ending: Ending, said: str, message: InboundMessage) -> bytes:
         if ending.elsewhere or ending.reply.error == "out_of_time":
             return wire.last_frame(("\n" if said else "") + ending.reply.text, ending.reply, success=False)
         reply = self._with_docs(ending.reply, message)

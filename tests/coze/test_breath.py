@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import certifi
 import pytest
 
+from coze import connections
 from coze import transport as transport_module
 from coze.breath import LONGEST_SECONDS, SHORTEST_SECONDS, breath
 from coze.records import Said
@@ -36,15 +38,16 @@ Serve = Callable[[Iterable[bytes | Hang]], Wire]
 
 
 @pytest.fixture
-def breaths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Every process is a crowd; in the list, how many streams were open at each breath."""
-    taken: list[int] = []
+def breaths(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every process is a crowd; in the list, the seconds of each breath."""
+    taken: list[float] = []
 
-    def in_a_crowd(streams: int) -> float:
-        taken.append(streams)
-        return PAUSE_SECONDS
+    def breathe(seconds: float) -> None:
+        taken.append(seconds)
+        time.sleep(seconds)
 
-    monkeypatch.setattr(transport_module, "breath", in_a_crowd)
+    monkeypatch.setattr(transport_module, "breath", lambda streams: PAUSE_SECONDS)
+    monkeypatch.setattr(connections, "time", SimpleNamespace(sleep=breathe))
     return taken
 
 
@@ -63,7 +66,7 @@ def test_few_streams_never_pause_and_a_crowd_longer_the_more_it_is() -> None:
     assert max(pauses) == LONGEST_SECONDS
 
 
-def test_what_comes_during_a_breath_is_read_without_another(breaths: list[int], serve: Serve) -> None:
+def test_what_comes_during_a_breath_is_read_without_another(breaths: list[float], serve: Serve) -> None:
     slowly = [part for each in (b"b", b"c", b"d") for part in (Hang(0.06), chunk(each))]
     with serve([CHUNKED, chunk(b"a"), *slowly, Hang(0.5), END]) as wire:
         with closing(Transport(wire.address)) as transport:
@@ -72,11 +75,11 @@ def test_what_comes_during_a_breath_is_read_without_another(breaths: list[int], 
                 assert not breaths, "the first piece is waited for"
                 incoming.relax()
                 assert [incoming.read() for _ in range(3)] == [b"b", b"c", b"d"]
-                assert breaths == [1]
+                assert breaths == [PAUSE_SECONDS]
                 assert incoming.read() == b""
 
 
-def test_what_is_there_already_is_read_at_once(breaths: list[int], serve: Serve) -> None:
+def test_what_is_there_already_is_read_at_once(breaths: list[float], serve: Serve) -> None:
     pieces = [bytes([each]) * 3_000 for each in b"abcdefgh"]
     with serve([CHUNKED + b"".join(map(chunk, pieces)) + END]) as wire:
         with closing(Transport(wire.address)) as transport:
@@ -88,7 +91,7 @@ def test_what_is_there_already_is_read_at_once(breaths: list[int], serve: Serve)
     assert not breaths
 
 
-def test_no_breath_goes_beyond_the_deadline(breaths: list[int]) -> None:
+def test_no_breath_goes_beyond_the_deadline(breaths: list[float]) -> None:
     with Wire([[CHUNKED, Hang(0.1), chunk(b"a"), Hang(0.1), chunk(b"b"), END]]) as wire:
         with closing(Transport(wire.url)) as transport:
             deadline = time.monotonic() + PAUSE_SECONDS + 0.2
@@ -98,7 +101,7 @@ def test_no_breath_goes_beyond_the_deadline(breaths: list[int]) -> None:
     assert breaths
 
 
-def test_the_next_answer_on_a_connection_is_waited_for_again(breaths: list[int], serve: Serve) -> None:
+def test_the_next_answer_on_a_connection_is_waited_for_again(breaths: list[float], serve: Serve) -> None:
     second = [CHUNKED, Hang(0.1), chunk(b"c"), Hang(0.1), END]
     with serve([CHUNKED, chunk(b"a"), END, NEXT, *second]) as wire:
         with closing(Transport(wire.address)) as transport:
@@ -112,7 +115,9 @@ def test_the_next_answer_on_a_connection_is_waited_for_again(breaths: list[int],
     assert len(breaths) == taken
 
 
-def test_a_chat_is_read_in_breaths_from_its_first_words_until_its_end_is_awaited(breaths: list[int]) -> None:
+def test_a_chat_is_read_in_breaths_from_its_first_words_until_its_end_is_awaited(
+    breaths: list[float],
+) -> None:
     words = [part for each in PIECES for part in (Hang(0.06), chunk(delta(each)))]
     script = [CHUNKED, chunk(CREATED), *words, Hang(0.5), chunk(whole(PIECES)), chunk(COMPLETED), Hang(0.1)]
     with Wire([[*script, chunk(DONE), END]]) as wire, closing(client_of(wire.url)) as client:

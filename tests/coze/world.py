@@ -30,6 +30,8 @@ class Follower:
         self.names: list[tuple[str, str]] = []
         self.pieces: list[str] = []
         self.stop_at = stop_at
+        self.reads = True
+        """Whether somebody reads the pieces as they come."""
 
     def calling(self) -> bool:
         if self.calls >= self.calls_left:
@@ -50,6 +52,9 @@ class Follower:
         self.pieces.append(text)
         if self.stop_at is not None and self.stop_at in self.shown:
             raise Abandoned("enough")
+
+    def followed(self) -> bool:
+        return self.reads
 
     @property
     def shown(self) -> str:

@@ -167,6 +167,9 @@ class Nobody:
 
     def delta(self, text: str) -> None: ...
 
+    def followed(self) -> bool:
+        return False
+
 
 @pytest.mark.timeout(180)
 def test_no_call_outlives_its_budget_by_more_than_a_second(

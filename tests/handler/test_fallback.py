@@ -64,7 +64,8 @@ def test_the_other_model_answers_with_the_dialogue_before_it(rig: Rig, model: Lo
     assert [row["source"] for row in rig.log(source="fallback")] == ["fallback"]
 
 
-def test_its_answer_is_streamed_piece_by_piece(rig: Rig) -> None:
+def test_its_answer_is_streamed_piece_by_piece(rig: Rig, model: LocalModel) -> None:
+    model.pace = 0.05
     break_coze(rig)
     frames = stream(rig, "在吗，请问现在几点")
     assert len(frames) > 3

@@ -117,7 +117,7 @@ def test_a_failure_is_told_once_from_any_process(rig: Rig) -> None:
 def test_from_any_place_the_rest_is_the_rest(pieces: list[str], start: int) -> None:
     told = Told("m", start)
     frames = [told.piece(each) for each in pieces]
-    frames += told.ending(Reply("甲乙丙丁", "coze"))
+    frames += told.ending(Reply("甲乙丙丁", "coze"), "".join(pieces))
     events = [json.loads(each.decode().split("data: ")[1]) for each in frames if each]
     assert "".join(each["content"] for each in events) == "甲乙丙丁"[start:]
     assert [each["type"] for each in events].count("done") == 1
