@@ -97,6 +97,13 @@ def test_no_text_breaks_it(text: str) -> None:
     assert isinstance(said(cleaned(text)), str)
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("甲a19 \n\n\t\x0b\u3000\u2028.):;=+-!?@/'，。"), max_size=20))
+def test_text_without_a_mark_is_what_it_would_be_beside_one(text: str) -> None:
+    # a mark has everything parsed
+    assert said(f"*好*\n\n{text}") == f"好\n\n{said(text)}".rstrip("\n")
+
+
 @pytest.mark.parametrize(
     "piece", ["[", "![", "*a **a ", "_a*", "> ", "- ", "| a | b |\n", "[a](", "`", "<a "]
 )
