@@ -60,7 +60,9 @@ class Hold:
 
     def __init__(self, timing: Timing, places: int) -> None:
         self.timing = timing
-        self._places = threading.BoundedSemaphore(places)
+        self._lock = threading.Lock()
+        self.free = places
+        """Requests that may wait besides those that do."""
 
     def follow(
         self,
@@ -83,7 +85,7 @@ class Hold:
         due = received + (self.timing.again_within if hurried else self.timing.answer_within)
         if (reply := run.wait(0)) is not None and time.monotonic() <= due and not gone():
             return Outcome(reply, in_time=True)
-        if not self._places.acquire(blocking=False):
+        if not self._takes_a_place():
             # a held request is a thread or a connection: better an honest placeholder than none left
             return Outcome(reply, promised=promise is not None and promise())
         try:
@@ -99,7 +101,17 @@ class Hold:
                 reply = run.wait(0)
             return Outcome(reply)
         finally:
-            self._places.release()
+            with self._lock:
+                self.free += 1
+
+    def _takes_a_place(self) -> bool:
+        # no semaphore: to give a place back it tries a lock that it holds, which under gevent is a turn of
+        # everybody else
+        with self._lock:
+            if self.free <= 0:
+                return False
+            self.free -= 1
+            return True
 
 
 def _until(moment: float) -> float:

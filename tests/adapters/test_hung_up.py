@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from adapters.base import hung_up
+from tests.certificates import self_signed
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+@pytest.fixture(params=["plain", "tls"])
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
+    if request.param == "tls":
+        certificate = self_signed("127.0.0.1")
+        (tmp_path / "tls.pem").write_bytes(certificate)
+        server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        server.load_cert_chain(tmp_path / "tls.pem")
+        client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+        with ThreadPoolExecutor(1) as pool:
+            shaking = pool.submit(server.wrap_socket, ours, server_side=True)
+            theirs = client.wrap_socket(theirs)
+            ours = shaking.result()
     with ours, theirs:
         yield ours, theirs
 

@@ -36,8 +36,7 @@ def run(attempt: int = 1, answer: str | None = None) -> tuple[Run, Progress]:
 
 def wait_until_taken(hold: Hold) -> None:
     """Until no request finds a free place any more."""
-    while hold._places.acquire(blocking=False):
-        hold._places.release()
+    while hold.free:
         time.sleep(0.01)
 
 

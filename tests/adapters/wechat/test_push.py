@@ -84,8 +84,7 @@ def test_when_every_place_is_taken_the_promise_is_made_at_once(kept: bool) -> No
     waiting, progress = run()
     holder = threading.Thread(target=hold.follow, args=(waiting, time.monotonic()))
     holder.start()
-    while hold._places.acquire(blocking=False):
-        hold._places.release()
+    while hold.free:
         time.sleep(0.01)
     assert hold.follow(run()[0], time.monotonic(), promise=lambda: kept).promised is kept
     assert holder.is_alive(), "it was waited for the place"
