@@ -17,12 +17,10 @@ from markdown_it.tree import SyntaxTreeNode
 
 LONGEST = 20_000
 """Characters that are parsed, about 28 bubbles; more is shown as it is, rather than keep a process busy."""
-MARK = re.compile(
-    # what means something anywhere; at the beginning of a line; and blanks around it
-    r"[\\`*_\[\]<>&#|~\r\0]|^[+=:-]|^[0-9]{1,9}[.)]|^[^\S\n]|[^\S\n]$",
-    re.MULTILINE,
-)
-"""What text has to contain to be more than paragraphs of words."""
+MARK = re.compile(r"[\\`*_\[\]<>&#|~\r\0]")
+"""What means something wherever it stands."""
+WORDS = re.compile(r"(?![+=:-]|[0-9]{1,9}[.)])\S(?:.*\S)?|")
+"""A line that begins like no list, rule or table and has no blanks around it; or an empty one."""
 WEB = re.compile(r"https?://[!#-&(-;=?-~]{1,1000}", re.IGNORECASE)
 """An address that can stand between quotes as it is."""
 ADDRESS_LIKE = re.compile(r"://|www\.|[A-Za-z0-9-]\.[A-Za-z]{2,}")
@@ -68,7 +66,7 @@ def render(markdown: str, picture_word: str, shown: Collection[str] = ()) -> Ren
     """
     if len(markdown) > LONGEST:
         return Rendered(markdown)
-    if not MARK.search(markdown):
+    if not MARK.search(markdown) and all(map(WORDS.fullmatch, markdown.split("\n"))):
         # most answers: looking is a hundred times as fast as parsing
         return Rendered(re.sub("\n{3,}", "\n\n", markdown.strip("\n")))
     page = _Page(picture_word, frozenset(shown))
