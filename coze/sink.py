@@ -29,5 +29,5 @@ class Sink(Protocol):
         ...
 
     def followed(self) -> bool:
-        """Whether anybody reads the answer while it is made; pieces may come together until then."""
+        """Whether anybody has begun to read what `delta` tells; until then pieces may come together."""
         ...

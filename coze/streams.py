@@ -108,7 +108,7 @@ class ChatStream(_Stream):
     """
 
     followed: Callable[[], bool] | None = None
-    """Whether anybody reads the pieces as they come. While nobody does they are laid aside undecoded: mostly
+    """Whether anybody reads the pieces as they come. Until then they are laid aside undecoded: mostly
     the whole message comes and replaces them. None: each is wanted."""
 
     def __init__(self, opened: Opened, refused: Refused) -> None:

@@ -91,11 +91,8 @@ class Progress:
         self._waiting: list[threading.Lock] = []
         """Held by who waits for the whole reply until it is there: a bare lock costs a third of an event."""
         self.given: Via | None = None
-
-    @property
-    def followed(self) -> bool:
-        """Whether anybody reads the pieces now."""
-        return bool(self._readers)
+        self.followed = False
+        """Whether anybody has begun to read the pieces; who is cut off may come back."""
 
     @property
     def streamed(self) -> str:
@@ -160,6 +157,7 @@ class Progress:
 
     def deltas(self, heartbeat: float | None) -> Iterator[str]:
         coming = Reader(heartbeat)
+        self.followed = True
         with self._lock:
             self._readers = (*self._readers, coming)
         seen = 0

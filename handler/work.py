@@ -125,7 +125,7 @@ class Work:
             self.progress.emit(text)
 
     def followed(self) -> bool:
-        """Whether there is a reader for the pieces."""
+        """Whether there is or was a reader for the pieces."""
         return self.progress.followed
 
     def elapsed_ms(self) -> int:

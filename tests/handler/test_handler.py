@@ -124,6 +124,17 @@ def test_pieces_that_came_together_are_passed_on_together() -> None:
     assert list(progress.deltas(None)) == ["居住证怎么办"]
 
 
+def test_once_somebody_has_read_along_all_pieces_are_wanted() -> None:
+    progress = Progress()
+    progress.wait(0)
+    assert not progress.followed
+    pieces = progress.deltas(None)
+    progress.emit("居住")
+    next(pieces)
+    pieces.close()
+    assert progress.followed, "a page that was cut off comes back"
+
+
 def test_a_quiet_run_yields_heartbeats(build: Callable[..., Handler]) -> None:
     bot = Scripted()
     pieces = build(bot).answer(message()).deltas(heartbeat=0.01)
