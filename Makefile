@@ -53,7 +53,7 @@ check: tools
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -m "not served and not slow and not promise and not npm and not browser" -n 4
+	@$(BIN)/python -m pytest -m "not served and not slow and not promise and not npm and not browser" -n 6
 
 format: tools
 	@$(BIN)/ruff format .
