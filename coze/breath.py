@@ -6,15 +6,20 @@ for each piece keeps its process from everything else, new questions first of al
 
 from __future__ import annotations
 
+import random
+
 EACH_SECONDS = 0.0003
 """How long a stream pauses for each that is open in the process, itself included."""
 SHORTEST_SECONDS = 0.05
 """Pieces of an answer come some 30 ms apart: a shorter pause would find one, and be for nothing."""
 LONGEST_SECONDS = 0.25
 """Text that comes four times a second still reads as if it flowed."""
+UNEVEN = 0.7, 1.3
+"""Between what parts of itself a pause lasts. Equal ones drift together: streams that woke in one turn of the
+event loop would wake in one ever after, and everybody else behind all of them."""
 
 
 def breath(streams: int) -> float:
     """Seconds for which each of so many streams pauses when it has read what came; 0 among few."""
     pause = min(streams * EACH_SECONDS, LONGEST_SECONDS)
-    return pause if pause >= SHORTEST_SECONDS else 0.0
+    return pause * random.uniform(*UNEVEN) if pause >= SHORTEST_SECONDS else 0.0  # noqa: S311 # no secret

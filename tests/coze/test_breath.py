@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
+from statistics import mean
 from types import SimpleNamespace
 
 import certifi
@@ -13,7 +14,7 @@ import pytest
 
 from coze import connections
 from coze import transport as transport_module
-from coze.breath import LONGEST_SECONDS, SHORTEST_SECONDS, breath
+from coze.breath import LONGEST_SECONDS, SHORTEST_SECONDS, UNEVEN, breath
 from coze.records import Said
 from coze.transport import Transport
 from tests.coze.calls import BOT, client_of, text_of
@@ -60,10 +61,15 @@ def serve(request: pytest.FixtureRequest, certificate: Path, monkeypatch: pytest
 
 def test_few_streams_never_pause_and_a_crowd_longer_the_more_it_is() -> None:
     assert [breath(streams) for streams in (0, 1, 50)] == [0, 0, 0]
-    pauses = [breath(streams) for streams in range(0, 5_000, 10)]
-    assert pauses == sorted(pauses)
-    assert min(filter(None, pauses)) >= SHORTEST_SECONDS
-    assert max(pauses) == LONGEST_SECONDS
+    least, most = UNEVEN
+    lower, higher = ([breath(streams) for _ in range(200)] for streams in (200, 600))
+    assert SHORTEST_SECONDS * least <= min(lower) < max(lower) <= LONGEST_SECONDS * most
+    assert mean(lower) < mean(higher)
+    assert max(breath(streams) for streams in range(0, 5_000, 10)) <= LONGEST_SECONDS * most
+
+
+def test_streams_that_pause_together_do_not_wake_together() -> None:
+    assert len({breath(500) for _ in range(100)}) == 100
 
 
 def test_what_comes_during_a_breath_is_read_without_another(breaths: list[float], serve: Serve) -> None:
