@@ -48,7 +48,7 @@ bench-quick: tools peer
 doctor: runtime
 	@$(BIN)/python -m ops.doctor
 
-# four at a time, because these tests mostly wait
+# several at a time on each core, because these tests mostly wait
 check: tools
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .

@@ -13,9 +13,10 @@ class Growing:
 
     def __init__(self) -> None:
         self._state: tuple[bytes, int, list[str]] = (b"", 0, [])
-        """What was joined, in UTF-8, a third of what a string takes; its characters; the pieces after it.
+        """What was joined, in UTF-8; its characters; the pieces after it.
 
-        Replaced as a whole: who reads the old one misses nothing but what comes after his look.
+        In UTF-8, because a string takes two bytes for each character as soon as one of them is Chinese, and
+        four with an emoji. Replaced as a whole: who reads the old one misses only what comes after his look.
         """
 
     def add(self, piece: str) -> None:

@@ -11,10 +11,8 @@ import ipaddress
 import json
 import logging
 import re
-import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
@@ -44,6 +42,7 @@ from handler.message import (
     Via,
 )
 from handler.run import Follows
+from peek import peek
 
 log = logging.getLogger(__name__)
 
@@ -265,20 +264,10 @@ def hung_up(request: Request) -> bool:
     connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
     if connection is None:
         return False
-    limit = connection.gettimeout()
     try:
-        # not by a poll: under gevent even one that does not wait lets everybody else run first
-        connection.settimeout(0.0)
-        # the plain socket's method: TLS looks at nothing. Empty is the end; a caller that is there has said
-        # everything and is silent
-        return socket.socket.recv(connection, 1, socket.MSG_PEEK) == b""
-    except BlockingIOError:
-        return False
+        return peek(connection) == b""
     except OSError:
         return True  # closed on our side
-    finally:
-        with suppress(OSError):
-            connection.settimeout(limit)
 
 
 def event_stream(frames: Iterable[bytes], **headers: str) -> Response:

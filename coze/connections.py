@@ -13,28 +13,18 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssl_ import create_urllib3_context
 
+from peek import peek
+
 BUFFER = 2_048
 """Bytes that a reader takes from the kernel at once: several pieces. Each stream has a buffer of its own."""
 
 
 def _silent(wire: socket.socket) -> bool:
-    """Whether nothing has come that was not read yet, not even the connection's end.
-
-    urllib3 polls, which under gevent registers a watcher and goes once around the event loop; looking at the
-    first byte without waiting is one system call.
-    """
-    limit = wire.gettimeout()
-    wire.settimeout(0.0)
+    """Whether nothing has come that was not read yet, not even the connection's end."""
     try:
-        # the plain socket's method: what TLS has sent is to be seen, not to be decrypted
-        socket.socket.recv(wire, 1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return True
+        return peek(wire) is None
     except OSError:
         return False
-    finally:
-        wire.settimeout(limit)
-    return False
 
 
 class _Connection(HTTPConnection):

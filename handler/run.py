@@ -47,7 +47,7 @@ class Follows(Protocol):
 
     @property
     def streamed(self) -> str:
-        """The text of all the pieces so far."""
+        """The text of all the pieces so far: what `deltas` has yielded is its beginning."""
         ...
 
     def taking(self, via: Via) -> AbstractContextManager[None]:

@@ -269,7 +269,7 @@ class SessionsAdapter(Adapter):
     def _frames(self, chat: ServiceChat, message: InboundMessage, run: Follows) -> Iterator[bytes]:
         """`chat` names it, `delta` brings pieces, and `done` or `error` is the envelope of the JSON form."""
         yield _frame("chat", {"chat_id": chat.id, "session_id": chat.session})
-        said = ""
+        told = 0
         with run.taking("stream"):
             for text in run.deltas(heartbeat=QUIET_SECONDS):
                 if not text:
@@ -277,13 +277,13 @@ class SessionsAdapter(Adapter):
                     if message.seconds_left() == 0:
                         break
                 else:
-                    said += text
+                    told += len(text)
                     yield _frame("delta", {"content": text})
         reply = run.wait(0) or Reply(self.gateway.texts.busy, "system", error="out_of_time")
         if reply.error is not None:
             yield _frame("error", failure(BotFailed(reply.text), _ids(chat, reply)))
             return
-        if rest := remainder(said, reply):
+        if rest := remainder(run.streamed[:told], reply):
             yield _frame("delta", {"content": rest})
         yield _frame("done", success(self._finished(chat, message.account, reply), "completed"))
         self.gateway.deliver(run, "stream")

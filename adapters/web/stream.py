@@ -53,14 +53,14 @@ class Told:
         return frame({"type": "message", "content": fresh}, self.event_id) if fresh else b""
 
     def ending(self, reply: Reply, streamed: str) -> Iterator[bytes]:
-        """What is left to say after the pieces, which were `streamed` together; and that it is over."""
+        """What is left to say, and that it is over; what was told is the beginning of what was `streamed`."""
         if reply.source in MANUAL:
             yield frame({"type": "error", "content": in_manual_mode(reply)}, self.event_id)
             return
         if reply.error is not None:
             yield frame({"type": "error", "content": reply.text}, self.event_id)
             return
-        if last := self.piece(remainder(streamed, reply)):
+        if last := self.piece(remainder(streamed[: self._length], reply)):
             yield last
         more = {"suggestions": list(reply.suggestions)} if reply.suggestions else {}
         yield frame({"type": "done", "content": "", **more}, self.event_id)

@@ -188,26 +188,27 @@ class YishitingAdapter(Adapter):
         return _traced(wire.Accepted(third_party_trace_id=run.trace_id).model_dump(), run)
 
     def _frames(self, message: InboundMessage, run: Follows) -> Iterator[bytes]:
-        said = ""
         if run.attempt > 1 and self.gateway.deliver(run, "stream") == "callback":
             # an earlier request handed the answer over: to stream it as well would say it twice
-            yield self._last(self._ending(message, run, run.wait(0), "stream"), said, message)
+            yield self._last(self._ending(message, run, run.wait(0), "stream"), "", message)
             return
         if words := riding_along(self.gateway.leftovers, run):
             yield wire.delta_frame(f"{words}\n\n")
         reply: Reply | None = None
+        told = 0
         quiet = min(QUIET_SECONDS, message.seconds_left() or QUIET_SECONDS)
         for text in run.deltas(heartbeat=quiet):
             left = message.seconds_left()
             if not text:
                 yield b": keep-alive\n\n"
             else:
-                said += text
+                told += len(text)
                 yield wire.delta_frame(text)
             if left is not None and left <= 0:
                 break
         else:
             reply = run.wait(0)
+        said = run.streamed[:told]
         if reply is None:
             yield self._last(self._out_of_time(message, run), said, message)
             return

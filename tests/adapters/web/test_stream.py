@@ -123,6 +123,12 @@ def test_from_any_place_the_rest_is_the_rest(pieces: list[str], start: int) -> N
     assert [each["type"] for each in events].count("done") == 1
 
 
+def test_what_came_after_the_last_look_is_told_with_the_ending() -> None:
+    told = Told("m", 0)
+    told.piece("甲")
+    assert "乙丙丁" in b"".join(told.ending(Reply("甲乙丙丁", "coze"), "甲乙丙")).decode()
+
+
 def test_a_production_visitor_resumes_with_the_token_in_the_address(open_rig: Callable[..., Rig]) -> None:
     rig = open_rig(
         app_env="production",
