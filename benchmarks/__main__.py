@@ -19,7 +19,7 @@ from benchmarks.native import BUILT
 from benchmarks.questions import Stack
 from benchmarks.results import Results
 from benchmarks.servers import ROOT, Contestant, nginx, prepared, running, upstream
-from benchmarks.targets import EMBEDDED, GATEWAY, PEER, PEER_ROWS
+from benchmarks.targets import BARE, EMBEDDED, GATEWAY, ONCE, PEER, PEER_ROWS
 from benchmarks.workloads import Bench, Plan
 
 QUICK = Plan(
@@ -135,6 +135,8 @@ def _round(
         workloads.s1_bare(bench)
     if s1 or s3 or s2:
         for each in contestants:
+            if number and each.name in ONCE:
+                continue
             if not bench.in_time(f"S1 and S3 of {each.name}"):
                 return
             with running(each, bench.coze_port) as server:
@@ -142,16 +144,15 @@ def _round(
                     agreement.require(bench, server)
                 if s1:
                     workloads.s1(bench, server)
-                if s3:
+                if s3 and each.kind != "bare":
                     workloads.s3(bench, server)
-    # the two that no target speaks of are measured once, and not on every level
     beside = bench.plan.repeated or bench.plan.levels
     for level in bench.plan.levels if s2 else ():
         if number and level not in bench.plan.repeated:
             continue
         workloads.s2_bare(bench, level)
         for each in contestants:
-            if each.name in {EMBEDDED, PEER} and (number or level not in beside):
+            if each.name in ONCE and (number or level not in beside):
                 continue
             if bench.in_time(f"S2 with {level} streams of {each.name}"):
                 with running(each, bench.coze_port) as server:
@@ -187,6 +188,7 @@ def _contestants(stack: ExitStack, folder: Path, server: str) -> Iterator[Contes
 
     yield Contestant(GATEWAY, "gateway", folder / "gateway", database("gateway"))
     yield Contestant(EMBEDDED, "gateway", folder / "embedded", scratch.sqlite(folder))
+    yield Contestant(BARE, "bare", folder / "bare")
     if not PEERS_PYTHON.exists():
         _say("no .venv-bench: nothing to compare with; `make bench` makes it")
         return

@@ -27,7 +27,8 @@ def require(bench: Bench, server: Running) -> None:
 
 
 def texts(server: Running, stack: Stack) -> list[str]:
-    """The answer to one question as JSON, as a stream and as WeChat gets it, without the moments in it."""
+    """The answer to one question as JSON, as a stream and, where it is served, as WeChat gets it, without the
+    moments in it."""
     cipher = Cipher(questions.WECHAT_AES_KEY, questions.WECHAT_APPID)
     number = next(stack.numbers(1))
 
@@ -44,9 +45,11 @@ def texts(server: Running, stack: Stack) -> list[str]:
     stream = asked(questions.web("/api/chat/stream", TEXT, 1))
     frames = [json.loads(line[5:]) for line in stream.splitlines() if line.startswith("data:")]
     streamed = "".join(frame["content"] for frame in frames)
-    number = next(stack.numbers(1))
-    passive = unsealed(asked(questions.wechat(TEXT, 1)))
-    return [STAMP.sub("", each) for each in (whole, streamed, passive)]
+    found = [whole, streamed]
+    if server.contestant.kind != "bare":
+        number = next(stack.numbers(1))
+        found.append(unsealed(asked(questions.wechat(TEXT, 1))))
+    return [STAMP.sub("", each) for each in found]
 
 
 def _body(port: int, request: bytes) -> str:

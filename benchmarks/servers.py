@@ -1,4 +1,5 @@
-"""What is measured: the upstream, the gateway as production runs it, its peer, nginx before the gateway."""
+"""What is measured: the upstream, the gateway as production runs it (behind nginx, too), its libraries alone,
+and its peer."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ class Contestant:
 
     name: str
     kind: str
-    """`gateway` or `peer`."""
+    """`gateway`, `peer` or `bare`."""
     folder: Path
     database_url: str | None = None
     python: Path = Path(sys.executable)
@@ -77,7 +78,7 @@ def running(contestant: Contestant, coze_port: int, **extra: str) -> Iterator[Ru
     """Starts it, waits for its first answer, and ends it; `extra` are settings."""
     port = free_port()
     settings = {"COZE_API_BASE": f"http://127.0.0.1:{coze_port}", **COZE, **_wechat(), **extra}
-    command = _gateway if contestant.kind == "gateway" else _peer
+    command = {"gateway": _gateway, "peer": _peer, "bare": _bare}[contestant.kind]
     with ExitStack() as stack:
         output = stack.enter_context((contestant.folder / f"{contestant.kind}.log").open("ab"))
         begun = time.monotonic()
@@ -192,6 +193,11 @@ def _gateway(contestant: Contestant, port: int) -> tuple[Command, dict[str, str]
         "WECHAT_AI_LINE": "false",
         "PYTHONPATH": str(ROOT),
     }
+
+
+def _bare(contestant: Contestant, port: int) -> tuple[Command, dict[str, str]]:
+    command, environment = _gateway(contestant, port)
+    return [*command[:-1], "benchmarks.bare:app"], environment
 
 
 def _peer(contestant: Contestant, port: int) -> tuple[Command, dict[str, str]]:

@@ -12,6 +12,9 @@ from benchmarks.workloads import UPSTREAM
 
 GATEWAY, EMBEDDED = "gateway, PostgreSQL", "gateway, SQLite"
 PEER_ROWS, PEER = "peer + row", "peer, no row"
+BARE = "libraries alone"
+ONCE = frozenset({EMBEDDED, PEER, BARE})
+"""With whom nothing is compared: they are measured once, and not on every level."""
 
 
 @dataclass(frozen=True, slots=True)
