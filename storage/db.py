@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from errors import Unavailable
 from storage.breaker import Breaker, Busy
 from storage.conflicts import is_lock_conflict
-from storage.engine import BUSY_SECONDS, make_engine, open_transaction
+from storage.engine import make_engine, open_transaction
 from storage.patience import seconds_left, within
 from storage.statements import Change, Mapped, unattended
 
@@ -35,6 +35,8 @@ LOOK_SECONDS = 1.0
 """How long a look for a database that is away may take."""
 GLANCE_SECONDS = 0.02
 """The same for SQLite, whose waiting others feel."""
+TURN_SECONDS = 1.0
+"""How long a writer waits for its turn at an SQLite file before it tries without."""
 CONFLICT_SECONDS = 6.0
 """How long a change is tried again after lock conflicts, or while others are served."""
 _open = threading.local()
@@ -67,7 +69,7 @@ class Database:
             if (file := self.engine.url.database) and file != ":memory:":
                 from storage.turnstile import Turnstile  # with locks that only some systems have
 
-                turnstile = Turnstile(Path(file), BUSY_SECONDS)
+                turnstile = Turnstile(Path(file), TURN_SECONDS)
                 self._turn, self._leave = turnstile.turn, turnstile.close
             # a file that is locked or full can still be read; a server is there or is not
             self._reading = Breaker("read", self._look_whether_it_reads)

@@ -18,8 +18,9 @@ from sqlalchemy.exc import InvalidatePoolError
 
 from storage.patience import seconds_left
 
-BUSY_SECONDS = 1.0
-"""How long SQLite waits for another process's lock. It holds up every greenlet of the worker meanwhile."""
+BUSY_SECONDS = 0.5
+"""How long SQLite waits for a lock. It holds up every greenlet of the worker meanwhile; for our own
+processes a writer has waited before, in the turnstile."""
 IDLE_SECONDS = 0.5
 """A connection that was used more recently is not asked whether it is still there."""
 CONNECTIONS = 10

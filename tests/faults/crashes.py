@@ -69,6 +69,11 @@ def _fetched(arguments: tuple[Any, ...], result: object) -> object:
     return arguments[1] if result else None
 
 
+def _asker(arguments: tuple[Any, ...], result: object) -> object:
+    """Whoever asks again is let through: else each 继续 would fetch what the one before has died with."""
+    return _customer(arguments) if result else None
+
+
 def _working(arguments: tuple[Any, ...], _result: object) -> object:
     return arguments[0].exchange.id
 
@@ -124,7 +129,7 @@ POINTS: Mapping[str, Point] = {
     "after_deliver": Point(Deliveries, "deliver", "after", scene="relay"),
     "before_response_written": Point(WeChatAdapter, "respond", "after", _message),
     "after_take_over": Point(Leases, "take_over", "after", _taken, "relay"),
-    "after_fetch": Point(Deliveries, "fetch", "after", _fetched, "fetch"),
+    "after_fetch": Point(Deliveries, "fetch", "after", _asker, "fetch"),
     "before_promise": Point(Deliveries, "promise", "before", scene="late"),
     "after_promise": Point(Deliveries, "promise", "after", scene="late"),
     "after_job_claimed": Point(Jobs, "claim", "after", _claimed_jobs, "late"),

@@ -34,6 +34,7 @@ def disordered(exchanges: Sequence[Exchange]) -> list[str]:
 
 
 @pytest.mark.promise
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_a_burst_is_answered_in_order_and_one_chat_at_a_time(
     open_cluster: Callable[..., Cluster], judge: Judge
