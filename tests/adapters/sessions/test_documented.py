@@ -169,7 +169,7 @@ def events(response: Any) -> list[tuple[str, dict[str, Any]]]:
 
 def test_a_stream_names_the_chat_brings_pieces_and_ends_with_the_envelope(rig: Rig) -> None:
     session = opened(rig)
-    body = {"message": "[[pace:0.02]] 你好", "stream": True}
+    body = {"message": "[[pace:0.1]] 你好", "stream": True}
     response = rig.post(f"/coze/sessions/{session}/messages", json=body)
     assert response.headers["Content-Type"].startswith("text/event-stream")
     got = events(response)

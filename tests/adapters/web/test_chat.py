@@ -45,7 +45,7 @@ def test_a_visitor_without_an_id_gets_one_to_come_back_with(rig: Rig) -> None:
 
 
 def test_the_stream_sends_messages_and_exactly_one_done(rig: Rig) -> None:
-    got = events(rig, "[[pace:0.02]] 你好")
+    got = events(rig, "[[pace:0.1]] 你好")
     assert [event["type"] for event in got] == ["message"] * (len(got) - 1) + ["done"]
     assert len(got) > 3
     assert got[-1] == {"type": "done", "content": ""}

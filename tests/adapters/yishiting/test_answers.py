@@ -13,7 +13,7 @@ from tests.rig import Rig
 
 
 def test_the_stream_has_exactly_the_documented_frames(rig: Rig) -> None:
-    response = ask(rig, "/chat", content="[[pace:0.02]] 给我使用指南")
+    response = ask(rig, "/chat", content="[[pace:0.1]] 给我使用指南")
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/event-stream")
     records = [record for record in response.content.decode().split("\n\n") if record]
