@@ -37,7 +37,7 @@ class Plan:
     levels: tuple[int, ...] = (50, 200, 500, 1_000, 2_000)
     """Streams open at once."""
     repeated: tuple[int, ...] = (200, 1_000)
-    """Levels that are measured in every round; the others in the first."""
+    """Levels that are measured in every round, and in the first one of everybody."""
     log_rows: int = 1_000_000
     export_rows: int = 100_000
     library_entries: int = 1_000
