@@ -19,7 +19,7 @@ from benchmarks.native import BUILT
 from benchmarks.questions import Stack
 from benchmarks.results import Results
 from benchmarks.servers import ROOT, Contestant, nginx, prepared, running, upstream
-from benchmarks.targets import BARE, EMBEDDED, GATEWAY, ONCE, PEER, PEER_ROWS
+from benchmarks.targets import EMBEDDED, GATEWAY, ONCE, PASS_THROUGH, PEER, PEER_ROWS
 from benchmarks.workloads import Bench, Plan
 
 QUICK = Plan(
@@ -144,7 +144,7 @@ def _round(
                     agreement.require(bench, server)
                 if s1:
                     workloads.s1(bench, server)
-                if s3 and each.kind != "bare":
+                if s3 and each.wechat:
                     workloads.s3(bench, server)
     for level in bench.plan.levels if s2 else ():
         if number and level not in bench.plan.repeated:
@@ -187,7 +187,7 @@ def _contestants(stack: ExitStack, folder: Path, server: str) -> Iterator[Contes
 
     yield Contestant(GATEWAY, "gateway", folder / "gateway", database("gateway"))
     yield Contestant(EMBEDDED, "gateway", folder / "embedded", scratch.sqlite(folder))
-    yield Contestant(BARE, "bare", folder / "bare")
+    yield Contestant(PASS_THROUGH, "pass_through", folder / "pass-through", wechat=False)
     if not PEERS_PYTHON.exists():
         _say("no .venv-bench: nothing to compare with; `make bench` makes it")
         return

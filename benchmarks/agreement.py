@@ -46,7 +46,7 @@ def texts(server: Running, stack: Stack) -> list[str]:
     frames = [json.loads(line[5:]) for line in stream.splitlines() if line.startswith("data:")]
     streamed = "".join(frame["content"] for frame in frames)
     found = [whole, streamed]
-    if server.contestant.kind != "bare":
+    if server.contestant.wechat:
         number = next(stack.numbers(1))
         found.append(unsealed(asked(questions.wechat(TEXT, 1))))
     return [STAMP.sub("", each) for each in found]

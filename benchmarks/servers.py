@@ -34,12 +34,14 @@ class Contestant:
 
     name: str
     kind: str
-    """`gateway`, `peer` or `bare`."""
+    """`gateway`, `peer` or `pass_through`."""
     folder: Path
     database_url: str | None = None
     python: Path = Path(sys.executable)
     done: str = '"type":"done"'
     """What its last frame of a stream contains."""
+    wechat: bool = True
+    """Whether WeChat can call it."""
     replies: int = 0
     """Complete answers that its readers have got so far: each must be a row."""
     failures: int = 0
@@ -78,7 +80,7 @@ def running(contestant: Contestant, coze_port: int, **extra: str) -> Iterator[Ru
     """Starts it, waits for its first answer, and ends it; `extra` are settings."""
     port = free_port()
     settings = {"COZE_API_BASE": f"http://127.0.0.1:{coze_port}", **COZE, **_wechat(), **extra}
-    command = {"gateway": _gateway, "peer": _peer, "bare": _bare}[contestant.kind]
+    command = {"gateway": _gateway, "peer": _peer, "pass_through": _pass_through}[contestant.kind]
     with ExitStack() as stack:
         output = stack.enter_context((contestant.folder / f"{contestant.kind}.log").open("ab"))
         begun = time.monotonic()
@@ -195,9 +197,9 @@ def _gateway(contestant: Contestant, port: int) -> tuple[Command, dict[str, str]
     }
 
 
-def _bare(contestant: Contestant, port: int) -> tuple[Command, dict[str, str]]:
+def _pass_through(contestant: Contestant, port: int) -> tuple[Command, dict[str, str]]:
     command, environment = _gateway(contestant, port)
-    return [*command[:-1], "benchmarks.bare:app"], environment
+    return [*command[:-1], "benchmarks.pass_through:app"], environment
 
 
 def _peer(contestant: Contestant, port: int) -> tuple[Command, dict[str, str]]:

@@ -12,8 +12,8 @@ from benchmarks.workloads import UPSTREAM
 
 GATEWAY, EMBEDDED = "gateway, PostgreSQL", "gateway, SQLite"
 PEER_ROWS, PEER = "peer + row", "peer, no row"
-BARE = "libraries alone"
-ONCE = frozenset({EMBEDDED, PEER, BARE})
+PASS_THROUGH = "libraries alone"
+ONCE = frozenset({EMBEDDED, PEER, PASS_THROUGH})
 """With whom nothing is compared: they are measured once, and not on every level."""
 
 

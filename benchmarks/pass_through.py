@@ -2,7 +2,7 @@
 
 Flask, gunicorn's settings, the way to Coze and the frames are the gateway's. There is no key, no signature,
 no claim, no row, no order among a customer's questions and no log line, and the request that asks reads the
-answer itself. No gateway on these libraries can take less; what ours takes more is the price of its promises.
+answer itself. What the gateway takes more is the price of its promises.
 """
 
 from __future__ import annotations
