@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -172,7 +172,7 @@ class ChatStream(_Stream):
     def _taken_up(self, next_one: ChatEvent | None = None) -> Iterator[ChatEvent]:
         """The pieces laid aside, unless the next event replaces all of them."""
         aside, self._aside = self._aside, []
-        if isinstance(next_one, Whole) and all(_belongs(each, next_one.message) for each in aside):
+        if isinstance(next_one, Whole) and _says_all(next_one.message, aside):
             return
         decoder = Decoder()
         for each in aside:
@@ -187,14 +187,16 @@ class ChatStream(_Stream):
             yield Ended(chat)
 
 
-def _belongs(piece: bytes, whole: Message) -> bool:
-    """Whether the whole message says all that this undecoded piece of an answer says."""
-    return (
-        whole.is_answer
-        and bool(whole.id)
-        and b'"id":"%b"' % whole.id.encode() in piece
+def _says_all(whole: Message, pieces: Iterable[bytes]) -> bool:
+    """Whether the whole message says all that these undecoded pieces of an answer say."""
+    if not (whole.is_answer and whole.id):
+        return False
+    its_id = b'"id":"%b"' % whole.id.encode()
+    return all(
+        its_id in piece
         # thoughts come in pieces only
         and (b'"reasoning_content":' not in piece or b'"reasoning_content":""' in piece)
+        for piece in pieces
     )
 
 

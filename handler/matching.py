@@ -147,7 +147,7 @@ class Index:
         return self._matches(question, _Best(platform, account, now_ms), hurry=False)
 
     def _matches(self, question: str, best: _Best, *, hurry: bool) -> list[Match]:
-        if len(question) > MATCHED or not (text := normalised(question)):
+        if not self.size or len(question) > MATCHED or not (text := normalised(question)):
             return []
 
         def needed_no_more(mode: Mode) -> bool:

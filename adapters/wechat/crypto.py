@@ -13,7 +13,6 @@ import hashlib
 import re
 import secrets
 from collections.abc import Sequence
-from functools import partial
 from typing import Self
 
 from adapters import signing
@@ -42,7 +41,8 @@ class Cipher:
         from wechatpy.crypto.cryptography import WeChatCipher
 
         key = base64.b64decode(encoding_key + "=", validate=True)
-        self._aes = partial(WeChatCipher, key)
+        # keeps nothing of a message: every call begins anew, and threads may share it
+        self._aes = WeChatCipher(key)
         self._appid = appid.encode()
 
     def decrypt(self, sealed: str) -> str:
@@ -53,7 +53,7 @@ class Cipher:
             raise BadRequest("Encrypt is not base64") from None
         if not block or len(block) % BLOCK:
             raise BadRequest("Encrypt has the wrong length")
-        plain: bytes = self._aes().decrypt(block)
+        plain: bytes = self._aes.decrypt(block)
         padding = plain[-1]
         if not 1 <= padding <= BLOCK or plain[-padding:] != bytes([padding]) * padding:
             raise BadRequest("Encrypt has wrong padding")
@@ -76,7 +76,7 @@ class Cipher:
         text = message.encode()
         framed = secrets.token_bytes(RANDOM) + len(text).to_bytes(LENGTH, "big") + text + self._appid
         padding = BLOCK - len(framed) % BLOCK
-        sealed: bytes = self._aes().encrypt(framed + bytes([padding]) * padding)
+        sealed: bytes = self._aes.encrypt(framed + bytes([padding]) * padding)
         return base64.b64encode(sealed).decode()
 
 

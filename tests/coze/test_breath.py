@@ -14,7 +14,7 @@ import pytest
 
 from coze import connections
 from coze import transport as transport_module
-from coze.breath import LONGEST_SECONDS, SHORTEST_SECONDS, UNEVEN, breath
+from coze.breath import FEW, LONGEST_SECONDS, SHORTEST_SECONDS, UNEVEN, breath
 from coze.records import Said
 from coze.transport import Transport
 from tests.coze.calls import BOT, client_of, text_of
@@ -60,10 +60,10 @@ def serve(request: pytest.FixtureRequest, certificate: Path, monkeypatch: pytest
 
 
 def test_few_streams_never_pause_and_a_crowd_longer_the_more_it_is() -> None:
-    assert [breath(streams) for streams in (0, 1, 50)] == [0, 0, 0]
+    assert [breath(streams) for streams in (0, 1, FEW - 1)] == [0, 0, 0]
     least, most = UNEVEN
-    lower, higher = ([breath(streams) for _ in range(200)] for streams in (200, 600))
-    assert SHORTEST_SECONDS * least <= min(lower) < max(lower) <= LONGEST_SECONDS * most
+    lower, higher = ([breath(streams) for _ in range(200)] for streams in (FEW, 700))
+    assert SHORTEST_SECONDS * least <= min(lower) < max(lower) <= SHORTEST_SECONDS * most
     assert mean(lower) < mean(higher)
     assert max(breath(streams) for streams in range(0, 5_000, 10)) <= LONGEST_SECONDS * most
 
