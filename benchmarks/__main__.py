@@ -24,7 +24,8 @@ from benchmarks.workloads import Bench, Plan
 
 QUICK = Plan(
     rounds=1,
-    seconds=1.5,
+    turns=2,
+    seconds=1.0,
     pieces=30,
     levels=(200,),
     repeated=(),
@@ -38,8 +39,8 @@ QUICK = Plan(
     budget=70.0,
 )
 TINY = replace(
-    QUICK, seconds=0.3, connections=4, pieces=5, pace_ms=10, levels=(5,), repeated=(5,), log_rows=2_000,
-    export_rows=500, library_entries=50, drips=6, drip_seconds=0.5, beside=5, budget=600.0,
+    QUICK, turns=1, seconds=0.3, connections=4, pieces=5, pace_ms=10, levels=(5,), repeated=(5,),
+    log_rows=2_000, export_rows=500, library_entries=50, drips=6, drip_seconds=0.5, beside=5, budget=600.0,
 )  # fmt: skip
 PACKAGES = ("flask", "gevent", "gunicorn", "requests", "sqlalchemy", "psycopg")
 PEERS_PYTHON = ROOT / ".venv-bench/bin/python"
@@ -130,22 +131,26 @@ def _once(
 def _round(
     bench: Bench, contestants: Sequence[Contestant], number: int, s1: bool, s3: bool, s2: bool
 ) -> None:
-    """Everybody once, one after the other, so that a machine's moods meet all of them."""
+    """Everybody once, one after the other, so that a machine's moods meet all of them; who is compared in a
+    closed loop takes turns with the other within it."""
     if s1:
         workloads.s1_bare(bench)
     if s1 or s3 or s2:
-        for each in contestants:
-            if number and each.name in ONCE:
-                continue
-            if not bench.in_time(f"S1 and S3 of {each.name}"):
+        compared = [each for each in contestants if each.name not in ONCE]
+        others = [] if number else [[each] for each in contestants if each.name in ONCE]
+        for group in (compared, *others):
+            names = " and ".join(each.name for each in group)
+            if not bench.in_time(f"S1 and S3 of {names}"):
                 return
-            with running(each, bench.coze_port) as server:
+            with ExitStack() as stack:
+                servers = [stack.enter_context(running(each, bench.coze_port)) for each in group]
                 if number == 0:
-                    agreement.require(bench, server)
+                    for server in servers:
+                        agreement.require(bench, server)
                 if s1:
-                    workloads.s1(bench, server)
-                if s3 and each.wechat:
-                    workloads.s3(bench, server)
+                    workloads.s1(bench, servers)
+                if s3 and (called := [each for each in servers if each.contestant.wechat]):
+                    workloads.s3(bench, called)
     for level in bench.plan.levels if s2 else ():
         if number and level not in bench.plan.repeated:
             continue

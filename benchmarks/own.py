@@ -58,7 +58,7 @@ def s5(bench: Bench, gateway: Contestant) -> None:
     db = Database(gateway.database_url)
     Library(db).rewrite(lambda _known: [Change(each) for each in _distinct(drafts)], "bench")
     with running(gateway, bench.coze_port) as server:
-        closed_loop(bench, server, "S5", questions.web_of("/api/chat", asked, USERS))
+        closed_loop(bench, [server], "S5", questions.web_of("/api/chat", asked, USERS))
         bench.results.facts[f"S5.empty {gateway.name}"] = bystanders.health_rate(server, bench)
     bench.results.facts[f"S5.commits {gateway.name}"] = 2 * commit_ms(db)
     db.close()

@@ -65,6 +65,14 @@ class Results:
         found = self.rounds.get((workload, server))
         return statistics.median(map(figure, found)) if found else None
 
+    def ratios(
+        self, workload: str, server: str, other: str, figure: Callable[[Round], float]
+    ) -> Sequence[float]:
+        """The server's figure as a multiple of the other's, for each time that both had their turn."""
+        own, others = (self.rounds.get((workload, each), ()) for each in (server, other))
+        pairs = ((figure(one), figure(two)) for one, two in zip(own, others, strict=False))
+        return [one / two for one, two in pairs if two]
+
     def failed(self, workload: str, server: str) -> int:
         """Requests without a complete answer, of all rounds."""
         return sum(each.measured.failed for each in self.rounds.get((workload, server), ()))
