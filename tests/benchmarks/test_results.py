@@ -1,4 +1,4 @@
-"""Figures are compared turn by turn: what made both slow in the same seconds is no difference between them."""
+"""Figures are compared turn by turn: what makes both slow in the same seconds is no difference of theirs."""
 
 from __future__ import annotations
 
