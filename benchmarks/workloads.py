@@ -78,8 +78,8 @@ MARKERS = {"S1": '"success":true', "S3": "<Encrypt>", "S5": '"message":"答案'}
 def closed_loop(bench: Bench, servers: Sequence[Running], workload: str, question: Question) -> None:
     """So many connections ask as fast as they are answered: one server, then the next, again and again.
 
-    A machine's speed changes within seconds; two figures of the same few seconds can still be compared. Who is
-    alone has one turn.
+    A machine's speed changes within seconds; two figures of the same few seconds can still be compared.
+    Who is alone has one turn.
     """
     plan = bench.plan
     how = Load(plan.connections, plan.seconds, MARKERS[workload], timeout=10)
