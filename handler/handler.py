@@ -173,11 +173,13 @@ class Handler:
         if running is not None and lease.owner == self.owner:
             # only late with its renewal: a second run beside it would ask Coze twice
             return False
+        if running is not None and not running.lost:
+            # what it records in this moment must not find us as the owner again: the next try takes it
+            running.lost = True
+            return False
         exchange = self.leases.take_over(lease, self.owner)
         if exchange is None:
             return False
-        if running is not None:
-            running.lost = True
         log.warning("taking over from a dead process", extra={"exchange": exchange.id, "from": lease.owner})
         age = max(0, now_ms() - exchange.created_ms) / 1000
         self._start(exchange, message_of(exchange), age, taken_over=True)

@@ -120,6 +120,24 @@ def test_an_exchange_comes_back_when_the_new_owner_dies_as_well(process: Process
     assert len(slow.asked) == 2
 
 
+def test_a_run_knows_that_it_has_lost_before_its_process_has_the_exchange_again(process: Process) -> None:
+    slow = Scripted("the second time")
+    stalled, doomed = process(slow), process(Scripted("never"))
+    with stall(stalled), stall(doomed):
+        run = stalled.answer(message())
+        until(doomed.rescue)
+        (lost,) = stalled._running.values()
+        until(lambda: stalled.rescue() or lost.lost)
+        # else what it records in this moment would count: it bears the owner's name
+        assert lost.lost
+        assert row(stalled, run.exchange_id).owner == doomed.owner
+        until(stalled.rescue)
+        assert row(stalled, run.exchange_id).owner == stalled.owner
+    slow.go.set()
+    assert run.wait(10) == Reply("the second time", "coze")
+    assert len(slow.asked) == 2
+
+
 def test_a_process_does_not_take_over_from_itself_while_it_works(process: Process) -> None:
     bot = Scripted("once")
     handler = process(bot)

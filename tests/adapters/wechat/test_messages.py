@@ -238,4 +238,5 @@ def test_any_fields_lead_to_a_question_or_an_answer(changes: dict[str, str]) -> 
     begun = time.process_time()
     for msg_type in ("text", "voice", "image", "file", "link", "location", "event", "other"):
         assert isinstance(asked(msg_type, **changes), InboundMessage | Immediate)
-    assert time.process_time() - begun < 1
+    # a pattern that goes wild takes for ever; a slow machine that loads what it needs takes a second
+    assert time.process_time() - begun < 10
