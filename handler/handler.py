@@ -174,8 +174,10 @@ class Handler:
             # only late with its renewal: a second run beside it would ask Coze twice
             return False
         if running is not None and not running.lost:
+            # looked at once more: the lease that we were shown may be older than this run
+            now = self.exchanges.get(lease.exchange_id)
+            running.lost = now is not None and now.owner not in (None, self.owner)
             # what it records in this moment must not find us as the owner again: the next try takes it
-            running.lost = True
             return False
         exchange = self.leases.take_over(lease, self.owner)
         if exchange is None:

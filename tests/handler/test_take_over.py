@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from unittest import mock
 
 import pytest
@@ -14,10 +15,11 @@ from errors import Unavailable
 from handler import work as work_module
 from handler.handler import Handler
 from handler.message import Doc, InboundMessage, Reply
-from handler.run import FollowedRun, Run
+from handler.run import FollowedRun, Follows, Run
 from handler.work import Work
 from storage.db import Database
 from storage.exchange_rows import Outcome
+from storage.leases import Lease
 from storage.models import Exchange, Message
 from storage.sessions import Sessions
 from texts import Texts
@@ -109,12 +111,19 @@ def test_the_former_owner_shows_the_reply_of_the_new_one(process: Process) -> No
     assert [line.text for line in lines] == ["你好", "in the log"]
 
 
-def test_an_exchange_comes_back_when_the_new_owner_dies_as_well(process: Process) -> None:
-    slow = Scripted("mine after all")
-    stalled, doomed = process(slow), process(Scripted("never"))
+@contextmanager
+def lost_to_a_doomed_one(process: Process, bot: Scripted) -> Iterator[tuple[Handler, Handler, Follows]]:
+    """A stalled process, the one that took its exchange over and renews nothing either, and the reader."""
+    stalled, doomed = process(bot), process(Scripted("never"))
     with stall(stalled), stall(doomed):
         run = stalled.answer(message())
         until(doomed.rescue)
+        yield stalled, doomed, run
+
+
+def test_an_exchange_comes_back_when_the_new_owner_dies_as_well(process: Process) -> None:
+    slow = Scripted("mine after all")
+    with lost_to_a_doomed_one(process, slow) as (_, _, run):
         slow.go.set()
         assert run.wait(10) == Reply("mine after all", "coze")
     assert len(slow.asked) == 2
@@ -122,17 +131,18 @@ def test_an_exchange_comes_back_when_the_new_owner_dies_as_well(process: Process
 
 def test_a_run_knows_that_it_has_lost_before_its_process_has_the_exchange_again(process: Process) -> None:
     slow = Scripted("the second time")
-    stalled, doomed = process(slow), process(Scripted("never"))
-    with stall(stalled), stall(doomed):
-        run = stalled.answer(message())
-        until(doomed.rescue)
-        (lost,) = stalled._running.values()
-        until(lambda: stalled.rescue() or lost.lost)
+    with lost_to_a_doomed_one(process, slow) as (stalled, doomed, run):
+        number = run.exchange_id
+        first, shown = stalled._running[number], Lease.of(row(stalled, number))
+        until(lambda: stalled.rescue() or first.lost)
         # else what it records in this moment would count: it bears the owner's name
-        assert lost.lost
-        assert row(stalled, run.exchange_id).owner == doomed.owner
+        assert first.lost
+        assert row(stalled, number).owner == doomed.owner
         until(stalled.rescue)
-        assert row(stalled, run.exchange_id).owner == stalled.owner
+        assert row(stalled, number).owner == stalled.owner
+        # who was shown the lease before that comes too late, and says nothing about the second run
+        assert not stalled._take_over(shown)
+        assert not stalled._running[number].lost
     slow.go.set()
     assert run.wait(10) == Reply("the second time", "coze")
     assert len(slow.asked) == 2
