@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 FEW = 10
-"""Fewer streams than that in a process get each piece as it comes."""
+"""Fewer streams than that in a process, whoever reads them, get each piece as it comes."""
 EACH_SECONDS = 0.0003
 """How long a stream pauses for each that is open in the process, itself included."""
 SHORTEST_SECONDS = 0.15
