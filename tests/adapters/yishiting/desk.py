@@ -35,10 +35,11 @@ def frames(rig: Rig, path: str = "/chat", **changes: Any) -> list[dict[str, Any]
 def row(rig: Rig, *statuses: str, number: int = 0) -> dict[str, Any]:
     """The logged message, newest first, once it has one of these statuses."""
     deadline = time.monotonic() + 60
-    while (found := rig.log()[number])["status"] not in statuses:
+    # a request that died may not even have been claimed yet
+    while len(found := rig.log()) <= number or found[number]["status"] not in statuses:
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
-    return found
+    return found[number]
 
 
 def undelivered(rig: Rig) -> str:
